@@ -1,0 +1,1 @@
+"""How it runs: definitions, IO managers, jobs, schedules, profiles. Stays empty: it is imported early."""

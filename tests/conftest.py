@@ -1,0 +1,16 @@
+"""Fixtures every tier may use. Expensive ones belong to the tier that pays for them."""
+
+from pathlib import Path
+
+import pytest
+
+REPO = Path(__file__).resolve().parents[1]
+SHARED_TRACES = REPO.parent / "shared" / "traces"
+
+
+@pytest.fixture(scope="session")
+def shared_traces() -> Path:
+    """The folder of real traces; skips, with the reason, where it is absent."""
+    if not SHARED_TRACES.is_dir():
+        pytest.skip(f"no real traces at {SHARED_TRACES}")
+    return SHARED_TRACES
