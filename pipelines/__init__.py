@@ -1,1 +1,4 @@
-"""How it runs: definitions, IO managers, jobs, schedules, profiles. Stays empty: it is imported early."""
+"""How it runs: definitions, IO manager, jobs, schedules, profiles.
+
+Stays empty of code: it is imported early, by every `dagster` command.
+"""
