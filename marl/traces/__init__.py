@@ -1,1 +1,1 @@
-"""Real and synthetic cluster traces: where they come from, how they are read, one canonical form."""
+"""Cluster traces, real and synthetic: where they come from, how they are read, one form."""
