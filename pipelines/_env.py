@@ -31,7 +31,7 @@ def _prepare() -> None:
             shutil.copyfile(settings, aside)
             aside.replace(home / "dagster.yaml")
         os.environ["DAGSTER_HOME"] = str(home)
-    # `dagster asset` is superseded by `dg launch`, which we do not require; the notice helps nobody.
+    # `dagster asset` is superseded by `dg launch`, which we do not require.
     warnings.filterwarnings("ignore", message=r".*`dagster asset.*|.*superseded.*")
 
 

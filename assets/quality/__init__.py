@@ -1,0 +1,1 @@
+"""Validation: expectations as data, one adapter to Great Expectations, Data Docs, checks."""

@@ -1,0 +1,59 @@
+"""Typed resources that asset bodies ask for. Their instances are made in `pipelines`."""
+
+import dagster as dg
+
+
+class TraceSettings(dg.ConfigurableResource):
+    """Which slice of which trace. The launchpad's RawTraceConfig overrides single fields.
+
+    Attributes:
+        source: embedded, local, gcs or bigquery (TRACE_SOURCE).
+        location: folder, gs://bucket/prefix or project.dataset (TRACE_PATH).
+        start_s: first second of the window, trace time (TRACE_START_S).
+        hours: length of the window; 0 means all there is (TRACE_HOURS; default 24 for gcs and
+            bigquery, which cost money or time, all for embedded and local).
+        sample: share of collections or machines kept, by hash (TRACE_SAMPLE).
+        sample_by: collections or machines (TRACE_SAMPLE_BY).
+        budget_gib: most GiB read or billed (TRACE_BUDGET_GIB, at most 5).
+        billing_project: Google Cloud project that pays for a query (TRACE_BILLING_PROJECT).
+    """
+
+    source: str = "embedded"
+    location: str = ""
+    start_s: float = 0.0
+    hours: float = 0.0
+    sample: float = 1.0
+    sample_by: str = "collections"
+    budget_gib: float = 2.0
+    billing_project: str = ""
+
+
+class Profile(dg.ConfigurableResource):
+    """One set of knobs that scales everything: quick (minutes), standard (an hour), full (paper).
+
+    Attributes:
+        name: quick, standard or full.
+        seed: seed of everything random.
+        embedded_days, embedded_jobs_per_hour, embedded_machines: size of the synthetic trace.
+        episode_steps: steps of 5 minutes in an episode.
+        algorithms: learners trained, by name.
+        training_seeds: independent trainings of each learner.
+        training_steps: environment steps of one training, summed over its clouds.
+        tuning_candidates, tuning_generations: budget of every tuned baseline, the same for each.
+        evaluation_episodes: paired held-out episodes for each scenario.
+        scenarios: demand generators evaluated on, by name.
+    """
+
+    name: str
+    seed: int = 0
+    embedded_days: float
+    embedded_jobs_per_hour: float
+    embedded_machines: int
+    episode_steps: int
+    algorithms: list[str]
+    training_seeds: int
+    training_steps: int
+    tuning_candidates: int
+    tuning_generations: int
+    evaluation_episodes: int
+    scenarios: list[str]

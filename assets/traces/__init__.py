@@ -1,0 +1,1 @@
+"""Group `traces`: the raw slice of a trace and the four canonical tables made from it."""

@@ -1,0 +1,23 @@
+"""Jobs: named selections of the graph. https://docs.dagster.io/guides/build/jobs"""
+
+from typing import Final
+
+import dagster as dg
+
+lineage = dg.define_asset_job(
+    "lineage",
+    selection=dg.AssetSelection.all(),
+    description="Everything: trace, features, workload, training, evaluation, Terraform.",
+)
+retrain = dg.define_asset_job(
+    "retrain",
+    selection=dg.AssetSelection.assets("workload_model").downstream(),
+    description="Fit, train, evaluate and plan again from the tables already in the store.",
+)
+evaluate = dg.define_asset_job(
+    "evaluate",
+    selection=dg.AssetSelection.assets("evaluation_episodes", "eval_report"),
+    description="Evaluate the trained policies again and write the report.",
+)
+
+JOBS: Final = [lineage, retrain, evaluate]

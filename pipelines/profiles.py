@@ -1,0 +1,64 @@
+"""Run profiles: one set of knobs that scales the whole lineage. Nothing else switches on a name."""
+
+from typing import Final
+
+from assets.resources import Profile
+
+PROFILES: Final = {
+    # Minutes on 2 cores: proves the way from trace to Terraform, and that learning pays.
+    "quick": Profile(
+        name="quick",
+        embedded_days=7.0,
+        embedded_jobs_per_hour=120.0,
+        embedded_machines=100,
+        episode_steps=144,
+        algorithms=["maddpg"],
+        training_seeds=1,
+        training_steps=150_000,
+        tuning_candidates=32,
+        tuning_generations=8,
+        evaluation_episodes=64,
+        scenarios=["replay", "steady", "burst", "cyclical"],
+    ),
+    # About an hour.
+    "standard": Profile(
+        name="standard",
+        embedded_days=14.0,
+        embedded_jobs_per_hour=240.0,
+        embedded_machines=200,
+        episode_steps=288,
+        algorithms=["maddpg"],
+        training_seeds=3,
+        training_steps=1_500_000,
+        tuning_candidates=64,
+        tuning_generations=16,
+        evaluation_episodes=256,
+        scenarios=["replay", "steady", "burst", "cyclical"],
+    ),
+    # The paper-grade run: five training seeds, as DESIGN's evaluation protocol asks.
+    "full": Profile(
+        name="full",
+        embedded_days=28.0,
+        embedded_jobs_per_hour=800.0,
+        embedded_machines=400,
+        episode_steps=288,
+        algorithms=["maddpg"],
+        training_seeds=5,
+        training_steps=6_000_000,
+        tuning_candidates=128,
+        tuning_generations=24,
+        evaluation_episodes=512,
+        scenarios=["replay", "steady", "burst", "cyclical"],
+    ),
+}
+
+
+def profile(name: str) -> Profile:
+    """The profile of that name.
+
+    Raises:
+        ValueError: no such profile; names those there are.
+    """
+    if name not in PROFILES:
+        raise ValueError(f"PROFILE={name!r} is not a profile; there are: {', '.join(PROFILES)}")
+    return PROFILES[name]
