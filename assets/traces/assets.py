@@ -86,6 +86,7 @@ def _table_asset(table: str) -> dg.AssetsDefinition:
     @dg.asset(name=table, description=DESCRIPTIONS[table])
     def table_asset(context: dg.AssetExecutionContext, raw_trace: Path, store: Store) -> Path:
         from marl.traces.canonical import write_table
+
         from marl.traces.manifest import RawManifest
 
         into = store.staging(table)
