@@ -1,0 +1,22 @@
+"""`python -m tests.doubles.terraform_provider SCHEMAS.json`: what Terraform starts as its plugin."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import tf.provider
+from tests.doubles.terraform_provider.servicer import GoogleProvider
+from tf.runner import run_provider
+
+
+def main(schemas: Path) -> None:
+    """Serve on `tf`'s runner: handshake, certificate, shutdown; with our servicer in its place."""
+    loaded = json.loads(schemas.read_text())
+    tf.provider.ProviderServicer = lambda _provider: GoogleProvider(loaded)  # type: ignore[misc]
+    provider: Any = None  # the runner only hands it to the servicer
+    run_provider(provider, sys.argv[2:] or ["provider"])
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

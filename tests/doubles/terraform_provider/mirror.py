@@ -1,0 +1,102 @@
+"""Installs the stand-in where Terraform looks for providers, and runs Terraform against it."""
+
+import json
+import os
+import platform
+import shlex
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.doubles.terraform_provider.source import cached_schemas
+
+VERSION = "6.50.0"
+REPO = Path(__file__).resolve().parents[3]
+INSTALL_HINT = (
+    "the terraform program is not on PATH; install Terraform 1.9 or newer "
+    "(https://developer.hashicorp.com/terraform/install) and run the tests again"
+)
+
+
+@dataclass(frozen=True)
+class Terraform:
+    """The real Terraform program, with only the stand-in to install from.
+
+    Attributes:
+        program: path of the executable.
+        cli_config: a CLI configuration whose one installation method is the mirror.
+        home: a home folder of its own, for the plugin's certificate.
+    """
+
+    program: Path
+    cli_config: Path
+    home: Path
+
+    def run(self, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run `terraform arguments` in `folder`; the caller judges the exit status."""
+        kept = {
+            k: v
+            for k, v in os.environ.items()
+            if not k.startswith(("TF_", "GOOGLE_", "GCLOUD_", "CLOUDSDK_"))
+        }
+        env = kept | {
+            "HOME": str(self.home),
+            "TF_CLI_CONFIG_FILE": str(self.cli_config),
+            "TF_IN_AUTOMATION": "1",
+            "TF_INPUT": "0",
+            "CHECKPOINT_DISABLE": "1",
+        }
+        command = [str(self.program), *arguments]
+        return subprocess.run(
+            command, cwd=folder, env=env, capture_output=True, text=True, timeout=180, check=False
+        )
+
+    def ok(self, folder: Path, *arguments: str) -> str:
+        """Run, and fail with everything Terraform said unless it succeeds. Returns its output."""
+        done = self.run(folder, *arguments)
+        assert done.returncode == 0, f"terraform {' '.join(arguments)}\n{done.stdout}{done.stderr}"
+        return done.stdout
+
+    def output(self, folder: Path) -> dict[str, Any]:
+        """The outputs' values after apply."""
+        outputs = json.loads(self.ok(folder, "output", "-json"))
+        return {name: each["value"] for name, each in outputs.items()}
+
+
+def install(root: Path) -> Terraform:
+    """Build a filesystem mirror under `root` and return Terraform bound to it.
+
+    Raises:
+        FileNotFoundError: Terraform or the archived schemas are missing; the text says how to get
+            them.
+    """
+    program = shutil.which("terraform")
+    if program is None:
+        raise FileNotFoundError(INSTALL_HINT)
+    schemas = cached_schemas()
+    mirror, home = root / "mirror", root / "home"
+    home.mkdir(parents=True)
+    plugin = mirror / "registry.terraform.io/hashicorp/google" / VERSION / _target()
+    plugin.mkdir(parents=True)
+    launcher = plugin / f"terraform-provider-google_v{VERSION}"
+    command = [sys.executable, "-m", "tests.doubles.terraform_provider", str(schemas)]
+    launcher.write_text(
+        "#!/bin/sh\n"
+        f"export PYTHONPATH={shlex.quote(str(REPO))}\n"
+        f'exec {shlex.join(command)} "$@"\n'
+    )
+    launcher.chmod(0o755)
+    cli_config = root / "terraform.rc"
+    cli_config.write_text(
+        f"provider_installation {{\n  filesystem_mirror {{\n    path = {json.dumps(str(mirror))}\n"
+        "  }\n}\ndisable_checkpoint = true\n"
+    )
+    return Terraform(Path(program), cli_config, home)
+
+
+def _target() -> str:
+    machine = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
+    return f"{platform.system().lower()}_{machine}"
