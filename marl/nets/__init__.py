@@ -1,1 +1,1 @@
-"""(docstring)"""
+"""Networks: stacked MLPs, normalisation, actors. What they are trained for is not here."""

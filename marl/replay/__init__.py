@@ -1,1 +1,1 @@
-"""(docstring)"""
+"""Replay buffers on tensors. What the rows mean belongs to the learner."""

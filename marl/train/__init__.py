@@ -1,1 +1,1 @@
-"""(docstring)"""
+"""Training: settings, loop, checkpoints, tracking, policy files. Algorithms are in `algos`."""

@@ -1,0 +1,240 @@
+"""MADDPG, and MATD3 as three numbers of its configuration.
+
+Multi-agent deep deterministic policy gradient (Lowe et al. 2017, arXiv:1706.02275): every agent has
+a critic that sees the global state and all agents' actions, and an actor that sees its own
+observation. MATD3 (Ackermann et al. 2019, arXiv:1910.01465) adds twin critics, delayed actors and
+target smoothing (Fujimoto et al. 2018, arXiv:1802.09477). Actions here are residuals around a
+baseline (`marl.nets.actor`). Loop, buffer, returns and noise are shared and live elsewhere.
+"""
+# ruff: noqa: N803 - dimension letters as suffixes (obs_BNF), legend in marl/algos/base.py
+
+import copy
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import torch
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+
+from marl.algos.base import Batch, TeamSpec, soft_update
+from marl.algos.losses import actor_loss, clip_stacked_grad_norm, critic_loss, td_target
+from marl.frozen import Frozen
+from marl.nets.actor import TeamActor
+from marl.nets.mlp import StackedMLP
+from marl.nets.norm import RunningNorm
+
+
+class MaddpgConfig(Frozen):
+    """Hyper-parameters of MADDPG and MATD3.
+
+    Attributes:
+        name: "maddpg" or "matd3"; decides the next three where they are not given.
+        critics: critics per agent; the smallest value is the target (MATD3: 2).
+        policy_delay: critic steps per actor step (MATD3: 2).
+        target_noise: standard deviation of the noise on target residuals, clipped at 2.5 of it
+            (MATD3: .2 and .5 of the action range there; .1 here, because residuals are small).
+        hidden: widths of actors' and critics' hidden layers.
+        actor_lr: Adam step of the actors (Fujimoto et al. 2018 and Lowe et al. 2017: .001–.01; less
+            here, because the start is already good).
+        critic_lr: Adam step of the critics.
+        tau: soft target rate (Fujimoto et al. 2018: .005; Lowe et al. 2017: .01).
+        residual_bound: how far an actor may move a knob from the baseline, in action units.
+        residual_l2: weight of the squared pre-squashing output, which keeps tanh from saturating
+            (Lowe et al.'s published code: .001).
+        grad_limit: largest gradient norm per network (Lowe et al.'s published code: .5).
+        actor_warmup: critic steps before the first actor step, so that actors never follow a
+            critic that has learned nothing.
+        has_layer_norm: layer norm in actors and critics.
+    """
+
+    name: Literal["maddpg", "matd3"] = "maddpg"
+    critics: int = Field(default=1, ge=1, le=2)
+    policy_delay: int = Field(default=1, ge=1)
+    target_noise: float = Field(default=0.0, ge=0)
+    hidden: tuple[int, ...] = (64, 64)
+    actor_lr: float = Field(default=3e-4, gt=0)
+    critic_lr: float = Field(default=1e-3, gt=0)
+    tau: float = Field(default=0.005, gt=0, le=1)
+    residual_bound: float = Field(default=0.5, gt=0, le=2)
+    residual_l2: float = Field(default=1e-3, ge=0)
+    grad_limit: float = Field(default=0.5, gt=0)
+    actor_warmup: int = Field(default=200, ge=0)
+    has_layer_norm: bool = True
+
+    @model_validator(mode="before")
+    @classmethod
+    def _matd3_defaults(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """What the name stands for, unless said otherwise."""
+        if values.get("name") != "matd3":
+            return values
+        return {"critics": 2, "policy_delay": 2, "target_noise": 0.1, **values}
+
+
+class Maddpg:
+    """The learner; see the module docstring.
+
+    Args:
+        config: hyper-parameters.
+        spec: sizes of observations, actions and state.
+        baseline: (N, A) the baseline joint action, padded.
+        generator: initial weights and target smoothing; its state is part of `state_dict`.
+        device: where networks live.
+    """
+
+    def __init__(
+        self,
+        config: MaddpgConfig,
+        spec: TeamSpec,
+        baseline: Tensor,
+        generator: torch.Generator,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self.config = config
+        self.spec = spec
+        self.name = config.name
+        self.generator = generator
+        self.updates = 0
+        agents, knobs = baseline.shape
+        self.actor = TeamActor(
+            spec.obs_sizes,
+            baseline,
+            bound=config.residual_bound,
+            hidden=config.hidden,
+            generator=generator,
+            has_layer_norm=config.has_layer_norm,
+        ).to(device)
+        self.critic = StackedMLP(
+            [spec.state_size + agents * knobs] * (config.critics * agents),
+            config.hidden,
+            1,
+            generator=generator,
+            has_layer_norm=config.has_layer_norm,
+        ).to(device)
+        self.state_norm = RunningNorm((spec.state_size,)).to(device)
+        self.target_actor = copy.deepcopy(self.actor.mlp)
+        self.target_critic = copy.deepcopy(self.critic)
+        self.mask = spec.action_mask().to(device)  # (N, A)
+        self.own = torch.eye(agents, device=device).bool()[:, None, :, None]  # (N, 1, N, 1)
+        self.actor_optimiser = torch.optim.Adam(
+            self.actor.mlp.parameters(), lr=config.actor_lr, fused=True
+        )
+        self.critic_optimiser = torch.optim.Adam(
+            self.critic.parameters(), lr=config.critic_lr, fused=True
+        )
+
+    @torch.no_grad()
+    def act(self, obs_BNF: Tensor, noise_NBA: Tensor | None = None) -> Tensor:
+        """Residuals (N, B, A) in [-1, 1], with exploration noise added where given."""
+        residual = self.actor(obs_BNF)
+        if noise_NBA is not None:
+            residual = (residual + noise_NBA.to(residual.device)).clamp(-1, 1)
+        return residual * self.mask[:, None]
+
+    def observe(self, obs_BNF: Tensor, state_BS: Tensor) -> None:
+        """Take new experience into the running statistics that normalise inputs."""
+        self.actor.norm.update(obs_BNF)
+        self.state_norm.update(state_BS)
+
+    def policy(self) -> TeamActor:
+        """The actor to evaluate and to store."""
+        return self.actor
+
+    def update(self, batch: Batch) -> dict[str, Tensor]:
+        """One critic step and, every `policy_delay`-th time after the warm-up, one actor step."""
+        state = self.state_norm(batch.state_BS)
+        metrics = self._update_critic(batch, state)
+        self.updates += 1
+        is_warm = self.updates > self.config.actor_warmup
+        if is_warm and self.updates % self.config.policy_delay == 0:
+            metrics |= self._update_actor(batch, state)
+            soft_update(self.target_actor, self.actor.mlp, self.config.tau)
+            soft_update(self.target_critic, self.critic, self.config.tau)
+        elif not is_warm:
+            soft_update(self.target_critic, self.critic, self.config.tau)
+        return metrics
+
+    def _update_critic(self, batch: Batch, state: Tensor) -> dict[str, Tensor]:
+        with torch.no_grad():
+            next_obs = self.actor.norm(batch.next_obs_BNF).transpose(0, 1)
+            next_residual = torch.tanh(self.target_actor(next_obs))
+            if self.config.target_noise:
+                noise = torch.randn(next_residual.shape, generator=self.generator).clamp(-2.5, 2.5)
+                noise = noise.to(next_residual.device) * self.config.target_noise
+                next_residual = (next_residual + noise).clamp(-1, 1)
+            next_residual = (next_residual * self.mask[:, None]).transpose(0, 1).flatten(1)
+            next_state = self.state_norm(batch.next_state_BS)
+            next_value = self._split(self.target_critic(torch.cat([next_state, next_residual], 1)))
+            target = td_target(batch.return_BN, batch.discount_B, next_value)
+        value = self._split(self.critic(torch.cat([state, batch.residual_BNA.flatten(1)], 1)))
+        loss = critic_loss(value, target, batch.weight_B)
+        norms = self._step(loss, self.critic, self.critic_optimiser)
+        # Averages per network, comparable whatever the number of agents.
+        return {
+            "critic_loss": loss.detach() / (value.shape[0] * value.shape[1]),
+            "critic_grad_norm": norms.mean(),
+            "value": value.detach().mean(),
+            "target_std": target.std(),
+        }
+
+    def _update_actor(self, batch: Batch, state: Tensor) -> dict[str, Tensor]:
+        """Each agent's critic judges its own new action among the others' stored ones."""
+        agents, rows = len(self.spec.agents), len(state)
+        logits = self.actor.mlp(self.actor.norm(batch.obs_BNF).transpose(0, 1))
+        residual = torch.tanh(logits) * self.mask[:, None]
+        joint = torch.where(self.own, residual.transpose(0, 1), batch.residual_BNA)  # (N, B, N, A)
+        inputs = torch.cat([state.expand(agents, rows, -1), joint.flatten(2)], 2)
+        value = self.critic(inputs, first=agents)[..., 0]
+        loss = actor_loss(value, batch.weight_B)
+        loss = (
+            loss
+            + self.config.residual_l2 * (logits.square() * self.mask[:, None]).sum((0, 2)).mean()
+        )
+        norms = self._step(loss, self.actor.mlp, self.actor_optimiser)
+        return {
+            "actor_loss": loss.detach() / agents,
+            "actor_grad_norm": norms.mean(),
+            "residual_rms": residual.detach().square().mean().sqrt(),
+        }
+
+    def _split(self, value_EB1: Tensor) -> Tensor:
+        """(C·N, B, 1) stacked outputs into (C, N, B)."""
+        return value_EB1.squeeze(-1).unflatten(0, (self.config.critics, len(self.spec.agents)))
+
+    def _step(self, loss: Tensor, module: nn.Module, optimiser: torch.optim.Optimizer) -> Tensor:
+        """Gradient of `module` only, clipped per network, one optimiser step; norms before."""
+        parameters = list(module.parameters())
+        gradients = list(torch.autograd.grad(loss, parameters))
+        norms = clip_stacked_grad_norm(gradients, self.config.grad_limit)
+        for parameter, gradient in zip(parameters, gradients, strict=True):
+            parameter.grad = gradient
+        optimiser.step()
+        return norms
+
+    def state_dict(self) -> dict[str, Any]:
+        """Networks, targets, optimisers, statistics, counter, random state."""
+        modules = {name: module.state_dict() for name, module in self._modules().items()}
+        return {
+            **modules,
+            "actor_optimiser": self.actor_optimiser.state_dict(),
+            "critic_optimiser": self.critic_optimiser.state_dict(),
+            "updates": self.updates,
+            "generator": self.generator.get_state(),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue exactly from `state_dict()`."""
+        for name, module in self._modules().items():
+            module.load_state_dict(state[name])
+        self.actor_optimiser.load_state_dict(state["actor_optimiser"])
+        self.critic_optimiser.load_state_dict(state["critic_optimiser"])
+        self.updates = int(state["updates"])
+        self.generator.set_state(state["generator"])
+
+    def _modules(self) -> dict[str, nn.Module]:
+        return {
+            "actor": self.actor,
+            "critic": self.critic,
+            "target_actor": self.target_actor,
+            "target_critic": self.target_critic,
+            "state_norm": self.state_norm,
+        }

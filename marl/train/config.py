@@ -1,0 +1,73 @@
+"""Everything that decides what a training run does. Algorithms' own numbers: `marl.algos`."""
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from marl.algos.maddpg import MaddpgConfig
+from marl.frozen import Frozen
+
+
+class TrainConfig(Frozen):
+    """Settings of one off-policy training run, counted in steps, never in seconds.
+
+    An epoch resets all clouds with a seed of its own and advances them `epoch_steps` times.
+
+    Attributes:
+        learner: the algorithm and its hyper-parameters.
+        seed: decides initial weights, noise, sampling and the weather.
+        epochs: how long to train.
+        epoch_steps: steps per epoch; an episode's length, so that epochs start with episodes.
+        num_envs: clouds trained in together.
+        warmup_epochs: epochs of exploring around the baseline before the first update.
+        updates_per_step: gradient steps per step of all clouds.
+        batch_size: rows per gradient step (Fujimoto et al. 2018: 256).
+        capacity: most rows in the replay buffer.
+        gamma: discount per step; .95 looks back about 20 steps (100 minutes), several times the
+            longest provisioning delay, without the variance of a whole day (pilot: .95–.97).
+        n_step: steps of reward before the bootstrap (pilot: 5; spans the provisioning delay).
+        noise: exploration on residuals, see marl.algos.exploration.
+        noise_sigma: its standard deviation at the start, in residual units ([-1, 1] is the range).
+        noise_sigma_end: the same at the end; linear in between.
+        noise_theta: share of an Ornstein–Uhlenbeck process forgotten per step (Lillicrap: .15).
+        evaluate_every: epochs between held-in evaluations.
+        evaluate_envs: episodes of each evaluation, always the same weather.
+        checkpoint_every: epochs between checkpoints.
+        threads: threads of torch while training; small networks are fastest with one, and sums
+            come out in the same order on every machine only when it is fixed.
+    """
+
+    learner: MaddpgConfig = MaddpgConfig()
+    seed: int = Field(default=0, ge=0)
+    epochs: int = Field(default=40, ge=1)
+    epoch_steps: int = Field(default=144, ge=2)
+    num_envs: int = Field(default=64, ge=1)
+    warmup_epochs: int = Field(default=1, ge=1)
+    updates_per_step: int = Field(default=1, ge=1)
+    batch_size: int = Field(default=256, ge=1)
+    capacity: int = Field(default=200_000, ge=1)
+    gamma: float = Field(default=0.95, ge=0, lt=1)
+    n_step: int = Field(default=5, ge=1)
+    noise: Literal["gaussian", "ou"] = "ou"
+    noise_sigma: float = Field(default=0.3, ge=0)
+    noise_sigma_end: float = Field(default=0.1, ge=0)
+    noise_theta: float = Field(default=0.15, gt=0, le=1)
+    evaluate_every: int = Field(default=5, ge=1)
+    evaluate_envs: int = Field(default=64, ge=1)
+    checkpoint_every: int = Field(default=10, ge=1)
+    threads: int = Field(default=1, ge=1)
+
+    @model_validator(mode="after")
+    def _buffer_holds_a_window(self) -> "TrainConfig":
+        needed = self.num_envs * (self.n_step + 1)
+        if self.capacity < needed:
+            raise ValueError(
+                f"capacity {self.capacity} holds no window of {self.n_step} steps of "
+                f"{self.num_envs} clouds; at least {needed} are needed"
+            )
+        if self.warmup_epochs * self.epoch_steps <= self.n_step:
+            raise ValueError(
+                f"{self.warmup_epochs} warm-up epochs of {self.epoch_steps} steps hold no window "
+                f"of {self.n_step} steps"
+            )
+        return self

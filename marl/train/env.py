@@ -1,0 +1,108 @@
+"""What training and evaluation need from a world: a batched environment, by structure only.
+
+Anything with these attributes can be learned in; `marl.envs` is one such world, the known-answer
+problems of the tests are others. Optional attributes are read through the functions below.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from torch import Tensor
+
+from marl.algos.base import TeamSpec
+
+
+class Step(Protocol):
+    """Outcome of one step of B clouds (agent → tensor where a mapping)."""
+
+    @property
+    def obs(self) -> Mapping[str, Tensor]:
+        """(B, F_i); where an episode ended, already the next episode's first."""
+        ...
+
+    @property
+    def reward(self) -> Mapping[str, Tensor]:
+        """(B,)."""
+        ...
+
+    @property
+    def terminated(self) -> Tensor:
+        """(B,) bool."""
+        ...
+
+    @property
+    def truncated(self) -> Tensor:
+        """(B,) bool."""
+        ...
+
+    @property
+    def info(self) -> Mapping[str, Tensor]:
+        """(B,) named figures of the step."""
+        ...
+
+
+class BatchedEnv(Protocol):
+    """B environments that advance together. Same seed → same exogenous inputs, whatever is done."""
+
+    @property
+    def agents(self) -> tuple[str, ...]:
+        """Names."""
+        ...
+
+    @property
+    def num_envs(self) -> int:
+        """B."""
+        ...
+
+    @property
+    def observation_spec(self) -> Mapping[str, Any]:
+        """Agent → space of one environment, with `.shape`."""
+        ...
+
+    @property
+    def action_spec(self) -> Mapping[str, Any]:
+        """Agent → space of one environment, with `.shape`; actions lie in [-1, 1]."""
+        ...
+
+    def reset(self, seed: int | None = None) -> Mapping[str, Tensor]:
+        """Begin new episodes in all clouds; observations."""
+        ...
+
+    def step(self, actions: Mapping[str, Tensor]) -> Step:
+        """Advance all clouds by one step."""
+        ...
+
+    def state(self) -> Tensor:
+        """(B, S) global state before the next step."""
+        ...
+
+
+# (number of clouds, seed) → an environment. Which split of the data it draws from is fixed inside.
+MakeEnv = Callable[[int, int], BatchedEnv]
+
+
+def team_spec(env: BatchedEnv) -> TeamSpec:
+    """Sizes of an environment's observations, actions and state."""
+    return TeamSpec(
+        agents=tuple(env.agents),
+        obs_sizes=tuple(int(env.observation_spec[agent].shape[0]) for agent in env.agents),
+        action_sizes=tuple(int(env.action_spec[agent].shape[0]) for agent in env.agents),
+        state_size=int(env.state().shape[1]),
+    )
+
+
+def field_names(env: BatchedEnv, attribute: str, sizes: Mapping[str, int]) -> dict[str, list[str]]:
+    """Names of each agent's observation fields or knobs, from `env.<attribute>` where it has it.
+
+    Environments without names get positions ("0", "1" …), so that a policy file always says how
+    wide its inputs are.
+    """
+    named: Mapping[str, Any] = getattr(env, attribute, {})
+    names = {
+        agent: [str(name) for name in named.get(agent, range(size))]
+        for agent, size in sizes.items()
+    }
+    for agent, size in sizes.items():
+        if len(names[agent]) != size:
+            raise ValueError(f"{attribute} of {agent}: {len(names[agent])} names for {size} fields")
+    return names

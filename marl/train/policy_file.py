@@ -1,0 +1,145 @@
+"""A trained policy as one file: weights as safetensors, everything else as JSON in its header.
+
+Reading it executes nothing from the file and needs no training state. The card says what each
+input and output means, so a policy is never fed another environment's observations unnoticed.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import Field, ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file, safe_open, save_file
+
+from marl.algos.base import TeamSpec
+from marl.files import staged
+from marl.frozen import Frozen
+from marl.nets.actor import TeamActor
+
+FORMAT = 1
+_HEADER = "stratoform_policy"
+
+
+class PolicyFileError(ValueError):
+    """A file that is no usable policy; says why and what to do."""
+
+
+class PolicyCard(Frozen):
+    """What a policy is, sees and does.
+
+    Attributes:
+        format: version of this card.
+        learner: algorithm that made it.
+        agents: names, in stacking order.
+        observation_fields: agent → names of its inputs, in order.
+        knobs: agent → names of its actions, in order.
+        baseline: agent → the baseline action it departs from, in [-1, 1].
+        residual_bound: how far it may depart, in action units.
+        hidden: widths of the hidden layers.
+        has_layer_norm: whether hidden layers are normalised.
+        training: the training configuration, as JSON.
+        training_seed: its seed.
+        env_steps: steps of single clouds seen when the policy was taken.
+        fingerprint: of the training run's configuration and inputs.
+        versions: of the libraries that made it.
+    """
+
+    format: int = FORMAT
+    learner: str
+    agents: tuple[str, ...]
+    observation_fields: dict[str, tuple[str, ...]]
+    knobs: dict[str, tuple[str, ...]]
+    baseline: dict[str, tuple[float, ...]]
+    residual_bound: float = Field(gt=0)
+    hidden: tuple[int, ...]
+    has_layer_norm: bool
+    training: dict[str, Any]
+    training_seed: int
+    env_steps: int = Field(ge=0)
+    fingerprint: str
+    versions: dict[str, str]
+
+    def spec(self) -> TeamSpec:
+        """Sizes of inputs and outputs (the state, which only critics see, has none)."""
+        return TeamSpec(
+            agents=self.agents,
+            obs_sizes=tuple(len(self.observation_fields[agent]) for agent in self.agents),
+            action_sizes=tuple(len(self.knobs[agent]) for agent in self.agents),
+            state_size=0,
+        )
+
+
+@dataclass(frozen=True)
+class StoredPolicy:
+    """A policy read back: its card and its actor, ready to act."""
+
+    card: PolicyCard
+    actor: TeamActor
+
+
+def save_policy(path: Path, actor: TeamActor, card: PolicyCard) -> None:
+    """Write a policy atomically. Same weights and card → same bytes."""
+    tensors = {name: tensor.contiguous() for name, tensor in actor.state_dict().items()}
+    _refuse_not_finite(tensors, path)
+    header = card.model_dump_json()
+    with staged(path) as aside:
+        save_file(tensors, aside, metadata={_HEADER: header})
+
+
+def load_policy_file(path: Path) -> StoredPolicy:
+    """Read a policy.
+
+    Raises:
+        FileNotFoundError: no such file.
+        PolicyFileError: not a policy, or a damaged or unknown one. Nothing in it was executed.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"no policy file at {path}")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+        tensors = load_file(path)
+    except (SafetensorError, OSError, UnicodeDecodeError) as error:
+        raise PolicyFileError(
+            f"{path} is not a safetensors file ({error}); policies are written by training as "
+            "policy.safetensors, and pickled weights (.pt, .pkl) are refused because reading them "
+            "could run code"
+        ) from error
+    if _HEADER not in metadata:
+        raise PolicyFileError(f"{path} holds tensors but no policy card: not made by training")
+    try:
+        content = json.loads(metadata[_HEADER])
+        if content.get("format") != FORMAT:
+            raise PolicyFileError(
+                f"{path} has policy format {content.get('format')}; this version reads {FORMAT}"
+            )
+        card = PolicyCard.model_validate(content)
+        actor = _build(card)
+        actor.load_state_dict(tensors)
+    except PolicyFileError:
+        raise
+    except (ValidationError, RuntimeError, KeyError, AttributeError, ValueError) as error:
+        raise PolicyFileError(f"{path}: card and weights do not fit together: {error}") from error
+    _refuse_not_finite(tensors, path)
+    return StoredPolicy(card, actor.eval().requires_grad_(False))
+
+
+def _build(card: PolicyCard) -> TeamActor:
+    spec = card.spec()
+    return TeamActor(
+        spec.obs_sizes,
+        spec.pack_vector(card.baseline),
+        bound=card.residual_bound,
+        hidden=card.hidden,
+        generator=torch.Generator(),  # every weight is then read from the file
+        has_layer_norm=card.has_layer_norm,
+    )
+
+
+def _refuse_not_finite(tensors: dict[str, torch.Tensor], path: Path) -> None:
+    bad = sorted(name for name, tensor in tensors.items() if not torch.isfinite(tensor).all())
+    if bad:
+        raise PolicyFileError(f"{path}: not finite: {', '.join(bad)}")

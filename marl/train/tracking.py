@@ -1,0 +1,146 @@
+"""Where a training run's figures go: MLflow, or nowhere. Registering what came out.
+
+MLflow is imported inside functions, for it takes seconds. Nothing here influences training.
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+_METRICS_PER_CALL = 1000  # MLflow refuses more in one log_batch
+
+
+class Tracker(Protocol):
+    """Receives a run's settings, figures and files."""
+
+    def start(self, name: str, params: Mapping[str, Any], run_id: str | None) -> str:
+        """Open a run, or the interrupted run `run_id` again; returns its id."""
+        ...
+
+    def log(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Record figures at a step."""
+        ...
+
+    def artifact(self, path: Path) -> None:
+        """Keep a file with the run, in its folder `policy`."""
+        ...
+
+    def finish(self, is_complete: bool) -> None:
+        """Close the run."""
+        ...
+
+
+class NullTracker:
+    """Keeps nothing."""
+
+    def start(self, name: str, params: Mapping[str, Any], run_id: str | None) -> str:
+        """Nothing to open."""
+        return run_id or ""
+
+    def log(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Nothing to record."""
+
+    def artifact(self, path: Path) -> None:
+        """Nothing to keep."""
+
+    def finish(self, is_complete: bool) -> None:
+        """Nothing to close."""
+
+
+class MlflowTracker:
+    """Runs in an MLflow experiment in SQLite, artefacts in a folder beside it.
+
+    Args:
+        root: folder of `mlflow.db` and `artifacts/`; made where missing.
+        experiment: the experiment's name.
+        tags: recorded on each run.
+    """
+
+    def __init__(
+        self, root: Path, experiment: str = "stratoform", tags: Mapping[str, str] | None = None
+    ) -> None:
+        self._client = mlflow_client(root)
+        self._tags = dict(tags or {})
+        self._run_id = ""
+        found = self._client.get_experiment_by_name(experiment)
+        self._experiment_id = (
+            found.experiment_id
+            if found
+            else self._client.create_experiment(
+                experiment, artifact_location=(root / "artifacts").resolve().as_uri()
+            )
+        )
+
+    def start(self, name: str, params: Mapping[str, Any], run_id: str | None) -> str:
+        """Open a run, or continue the interrupted run `run_id` where MLflow still knows it."""
+        from mlflow.entities import Param
+        from mlflow.exceptions import MlflowException
+
+        if run_id:
+            try:
+                self._client.update_run(run_id, status="RUNNING")
+                self._run_id = run_id
+                return run_id
+            except MlflowException:
+                pass  # the store was deleted since; a new run then holds the rest
+        run = self._client.create_run(self._experiment_id, run_name=name, tags=self._tags)
+        self._run_id = run.info.run_id
+        self._client.log_batch(
+            self._run_id, params=[Param(key, str(value)) for key, value in params.items()]
+        )
+        return self._run_id
+
+    def log(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Record figures at a step, in one call."""
+        import time
+
+        from mlflow.entities import Metric
+
+        now_ms = int(time.time() * 1000)
+        rows = [Metric(name, float(value), now_ms, step) for name, value in metrics.items()]
+        for first in range(0, len(rows), _METRICS_PER_CALL):
+            self._client.log_batch(self._run_id, metrics=rows[first : first + _METRICS_PER_CALL])
+
+    def artifact(self, path: Path) -> None:
+        """Copy a file into the run's folder `policy`."""
+        self._client.log_artifact(self._run_id, str(path), "policy")
+
+    def finish(self, is_complete: bool) -> None:
+        """Close the run as finished or failed."""
+        self._client.set_terminated(self._run_id, "FINISHED" if is_complete else "FAILED")
+
+
+def mlflow_client(root: Path) -> Any:
+    """An MLflow client on `<root>/mlflow.db`, without telemetry."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    from mlflow import MlflowClient
+
+    root.mkdir(parents=True, exist_ok=True)
+    return MlflowClient(f"sqlite:///{(root / 'mlflow.db').resolve()}")
+
+
+def register_policy(root: Path, name: str, run_id: str, alias: str = "champion") -> int:
+    """Make a run's `policy` folder a version of the model `name`, and point `alias` at it.
+
+    A run that is a version already is not registered again, so repeating is harmless.
+
+    Returns:
+        The version's number; load it as `models:/<name>@<alias>`.
+    """
+    from mlflow.exceptions import MlflowException
+
+    client = mlflow_client(root)
+    try:
+        client.get_registered_model(name)
+    except MlflowException:
+        client.create_registered_model(name)
+    versions = client.search_model_versions(f"name = '{name}' and run_id = '{run_id}'")
+    if versions:
+        version = versions[0].version
+    else:
+        # The folder itself: without a global tracking URI the client cannot look `runs:` up.
+        source = client.get_run(run_id).info.artifact_uri + "/policy"
+        version = client.create_model_version(name, source=source, run_id=run_id).version
+    client.set_registered_model_alias(name, alias, version)
+    return int(version)

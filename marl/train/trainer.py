@@ -1,0 +1,197 @@
+"""One off-policy training run's moving parts: collect, update, evaluate, and their whole state.
+
+When to do which, where files go and what to report belong to `marl.train.loop`.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from marl.algos.base import Batch
+from marl.algos.exploration import Noise
+from marl.algos.maddpg import Maddpg
+from marl.nets.norm import RunningNorm
+from marl.replay.ring import RingReplay
+from marl.train.config import TrainConfig
+from marl.train.env import MakeEnv, team_spec
+from marl.train.experience import replay_fields, sample_batch
+from marl.train.seeding import derive_seed
+
+# Held-in evaluations use this seed whatever the run's: the same weather for every run compared.
+_HELD_IN_SEED = 2_000_003
+
+
+class DivergenceError(RuntimeError):
+    """Training produced a number that is not finite; says where and what to change."""
+
+
+class Trainer:
+    """Environment, learner, buffer and statistics of one run.
+
+    Args:
+        config: the run's settings.
+        make_env: makes environments on the training split.
+        baseline: agent → constant action (the tuned rule) that actors depart from.
+    """
+
+    def __init__(
+        self, config: TrainConfig, make_env: MakeEnv, baseline: Mapping[str, Sequence[float]]
+    ) -> None:
+        self.config = config
+        seed = derive_seed(config.seed, "env")
+        self.env = make_env(config.num_envs, seed)
+        self.held_in_env = make_env(config.evaluate_envs, _HELD_IN_SEED)
+        self.env.reset(seed=seed)
+        self.spec = team_spec(self.env)
+        self.device = self.env.state().device
+        self.learner = Maddpg(
+            config.learner,
+            self.spec,
+            self.spec.pack_vector(baseline),
+            self._generator("learner"),
+            self.device,
+        )
+        agents, knobs = len(self.spec.agents), max(self.spec.action_sizes)
+        self.noise = Noise(
+            config.noise,
+            (agents, config.num_envs, knobs),
+            config.noise_theta,
+            self._generator("noise"),
+        )
+        self.sampling = self._generator("replay")
+        fields = replay_fields(self.spec)
+        self.ring = RingReplay(config.capacity, fields, config.num_envs, self.device)
+        self.reward_norm = RunningNorm((agents,)).to(self.device)
+        self.epoch = 0  # finished epochs
+
+    @property
+    def env_steps(self) -> int:
+        """Steps of single clouds collected so far."""
+        return self.epoch * self.config.epoch_steps * self.config.num_envs
+
+    def run_epoch(self) -> dict[str, float]:
+        """One epoch of steps and updates; means of everything measured.
+
+        Raises:
+            DivergenceError: a loss, a gradient or a parameter is not finite.
+        """
+        config = self.config
+        obs = self.spec.pack_obs(self.env.reset(seed=derive_seed(config.seed, "epoch", self.epoch)))
+        self.noise.reset()
+        is_learning = self.epoch >= config.warmup_epochs
+        done = self.epoch / max(config.epochs - 1, 1)
+        sigma = config.noise_sigma + (config.noise_sigma_end - config.noise_sigma) * done
+        sums: dict[str, Tensor] = {}
+        counts: dict[str, int] = {}
+        for t in range(config.epoch_steps):
+            obs, measured = self._collect(obs, sigma, is_last=t == config.epoch_steps - 1)
+            if is_learning:
+                for _ in range(config.updates_per_step):
+                    measured |= self.learner.update(self._batch())
+            for name, value in measured.items():
+                sums[name] = sums.get(name, torch.zeros(())) + value
+                counts[name] = counts.get(name, 0) + 1
+        self.epoch += 1
+        means = {name: float(total) / counts[name] for name, total in sums.items()}
+        self._refuse_divergence(means)
+        return means
+
+    def held_in_rewards(self, *, is_baseline: bool = False) -> Tensor:
+        """(evaluate_envs,) mean reward per step of each episode: no noise, always the same weather.
+
+        Args:
+            is_baseline: play the baseline instead of the learned policy.
+        """
+        env, steps = self.held_in_env, self.config.epoch_steps
+        obs = env.reset(seed=_HELD_IN_SEED)
+        total = torch.zeros(env.num_envs, device=self.device)
+        actor = self.learner.policy()
+        for _ in range(steps):
+            residual = self.learner.act(self.spec.pack_obs(obs))
+            action = actor.action(residual * 0 if is_baseline else residual)
+            step = env.step(self.spec.unpack_actions(action))
+            total += torch.stack([step.reward[agent] for agent in self.spec.agents]).mean(0)
+            obs = step.obs
+        return total / steps
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that the next epoch depends on."""
+        return {
+            "epoch": self.epoch,
+            "learner": self.learner.state_dict(),
+            "noise": self.noise.state_dict(),
+            "sampling": self.sampling.get_state(),
+            "ring": self.ring.state_dict(),
+            "reward_norm": self.reward_norm.state_dict(),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue exactly from `state_dict()`."""
+        self.epoch = int(state["epoch"])
+        self.learner.load_state_dict(state["learner"])
+        self.noise.load_state_dict(state["noise"])
+        self.sampling.set_state(state["sampling"])
+        self.ring.load_state_dict(state["ring"])
+        self.reward_norm.load_state_dict(state["reward_norm"])
+
+    def _collect(
+        self,
+        obs_BNF: Tensor,  # noqa: N803 - dimension letters, legend in marl/algos/base.py
+        sigma: float,
+        *,
+        is_last: bool,
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """One noisy step of all clouds into the buffer; next observations and what to log."""
+        state = self.env.state()
+        residual = self.learner.act(obs_BNF, self.noise.sample(sigma))
+        action = self.learner.actor.action(residual)
+        step = self.env.step(self.spec.unpack_actions(action))
+        reward = torch.stack([step.reward[agent] for agent in self.spec.agents], 1)
+        # The epoch's last step is a truncation for the learner: the next reset cuts the episode.
+        truncated = torch.ones_like(step.truncated) if is_last else step.truncated
+        self.learner.observe(obs_BNF, state)
+        self.reward_norm.update(reward)
+        self.ring.add(
+            {
+                "obs": obs_BNF.flatten(1),
+                "state": state,
+                "residual": residual.transpose(0, 1).flatten(1),
+                "reward": reward,
+                "end": torch.stack([step.terminated, truncated], 1).to(torch.float32),
+            }
+        )
+        measured = {
+            f"reward/{agent}": reward[:, i].mean() for i, agent in enumerate(self.spec.agents)
+        }
+        return self.spec.pack_obs(step.obs), {"reward": reward.mean(), **measured}
+
+    def _batch(self) -> Batch:
+        config = self.config
+        return sample_batch(
+            self.ring,
+            self.spec,
+            self.reward_norm,
+            count=config.batch_size,
+            gamma=config.gamma,
+            n_step=config.n_step,
+            generator=self.sampling,
+        )
+
+    def _generator(self, purpose: str) -> torch.Generator:
+        return torch.Generator().manual_seed(derive_seed(self.config.seed, purpose))
+
+    def _refuse_divergence(self, means: Mapping[str, float]) -> None:
+        bad = sorted(name for name, value in means.items() if not torch.tensor(value).isfinite())
+        bad += sorted(
+            name
+            for name, parameter in self.learner.actor.state_dict().items()
+            if not torch.isfinite(parameter).all()
+        )
+        if bad:
+            raise DivergenceError(
+                f"not finite in epoch {self.epoch} after {self.learner.updates} updates: "
+                f"{', '.join(bad)}; check the environment's rewards and observations for values "
+                "that are not finite, or lower critic_lr and actor_lr"
+            )
