@@ -1,0 +1,254 @@
+"""What the report says: numbers and sentences, worked out of the evaluation's frames.
+
+Its result is the JSON file (`schema_version` names its shape) and all that the pages show.
+Drawing belongs to `figures`, layout to `page` and `markdown`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import polars as pl
+
+from marl.evaluate.report.metrics import METRICS, SERVICES, Metric
+
+SCHEMA_VERSION: Final = 1
+MAIN_SCENARIO: Final = "replay"  # the trace itself: what every headline is about
+
+
+@dataclass(frozen=True)
+class ReportInputs:
+    """Everything a report is made from.
+
+    Attributes:
+        episodes: one row per policy × scenario × training seed × episode (DESIGN §6).
+        comparisons: one row per scenario × policy × metric, paired against `reference`: `mean`,
+            `reference_mean`, `difference`, `lo`, `hi` (95 %), `p_holm`, `is_significant` and
+            `episodes`.
+        trajectories: policy → one held-out episode step by step, all in the same weather.
+        learning: `policy`, `training_seed`, `env_steps`, `reward` of the held-in evaluations.
+        trace: the slice of the trace, as in provenance.
+        profile: the run profile's knobs.
+        reference: the policy compared against.
+        baselines: how each tuned baseline was tuned, for people.
+        workload: goodness-of-fit summary; empty where there is none.
+        notes: what is missing or limited, one sentence each.
+        code_version, config_hash: of the run.
+        is_synthetic: the trace is the embedded, synthetic one.
+    """
+
+    episodes: pl.DataFrame
+    comparisons: pl.DataFrame
+    trajectories: Mapping[str, pl.DataFrame]
+    learning: pl.DataFrame
+    trace: Mapping[str, Any]
+    profile: Mapping[str, Any]
+    reference: str
+    code_version: str
+    config_hash: str
+    is_synthetic: bool
+    baselines: Mapping[str, str] = field(default_factory=dict)
+    workload: Mapping[str, Any] = field(default_factory=dict)
+    notes: Sequence[str] = ()
+
+
+def build_content(inputs: ReportInputs) -> dict[str, Any]:
+    """The report's numbers and sentences as JSON-ready values.
+
+    Raises:
+        ValueError: there are no episodes, or none of the reference policy.
+    """
+    policies = _policies(inputs)
+    scenarios = _scenarios(inputs.episodes)
+    main = MAIN_SCENARIO if MAIN_SCENARIO in scenarios else scenarios[0]
+    best = _best_learned(inputs, main)
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "is_synthetic": inputs.is_synthetic,
+        "reference": inputs.reference,
+        "best_policy": best,
+        "main_scenario": main,
+        "policies": policies,
+        "scenarios": scenarios,
+        "verdict": _verdict(inputs, best, main),
+        "table": [_metric_row(inputs, metric, main, policies) for metric in METRICS],
+        "by_scenario": [_scenario_row(inputs, name, policies) for name in scenarios],
+        "not_significant": _not_significant(inputs, main),
+        "cost_by_service": _cost_by_service(inputs.episodes, main, policies),
+        "counts": _counts(inputs.episodes),
+        "baselines": dict(inputs.baselines),
+        "workload": dict(inputs.workload),
+        "trace": dict(inputs.trace),
+        "profile": dict(inputs.profile),
+        "code_version": inputs.code_version,
+        "config_hash": inputs.config_hash,
+        "notes": list(inputs.notes),
+        "reproduce": _reproduce(inputs),
+    }
+
+
+def _policies(inputs: ReportInputs) -> list[str]:
+    names = inputs.episodes["policy"].unique().sort().to_list()
+    if inputs.reference not in names:
+        raise ValueError(
+            f"the reference policy {inputs.reference!r} has no episodes; there are: {names}"
+        )
+    order = ["random", "static_peak", inputs.reference]
+    return [n for n in order if n in names] + [n for n in names if n not in order]
+
+
+def _scenarios(episodes: pl.DataFrame) -> list[str]:
+    names = episodes["scenario"].unique().sort().to_list()
+    return sorted(names, key=lambda name: (name != MAIN_SCENARIO, name))
+
+
+def _best_learned(inputs: ReportInputs, scenario: str) -> str | None:
+    """The learned policy with the highest mean objective; None when none was trained."""
+    learned = set(inputs.learning["policy"].unique()) if inputs.learning.height else set()
+    rows = (
+        inputs.episodes.filter(pl.col("scenario") == scenario, pl.col("policy").is_in(learned))
+        .group_by("policy")
+        .agg(pl.col("reward").mean())
+        .sort("reward", "policy", descending=[True, False])
+    )
+    return rows["policy"][0] if rows.height else None
+
+
+def _row(inputs: ReportInputs, scenario: str, policy: str, metric: str) -> dict[str, Any] | None:
+    rows = inputs.comparisons.filter(
+        pl.col("scenario") == scenario, pl.col("policy") == policy, pl.col("metric") == metric
+    )
+    return rows.row(0, named=True) if rows.height else None
+
+
+def _verdict(inputs: ReportInputs, best: str | None, scenario: str) -> list[str]:
+    """The first paragraph: who won, by how much, how sure."""
+    if best is None:
+        return ["No policy was trained; only the baselines are compared."]
+    sentences = []
+    reward = _row(inputs, scenario, best, "reward")
+    for metric in METRICS[:3]:
+        row = _row(inputs, scenario, best, metric.column)
+        if row is not None:
+            sentences.append(_sentence(best, inputs.reference, metric, row))
+    if reward is not None and not reward["is_significant"]:
+        sentences.append(
+            f"On the composite objective the data do not show a difference between {best} and "
+            f"{inputs.reference}: do not replace {inputs.reference} on this evidence."
+        )
+    return sentences
+
+
+def _sentence(policy: str, reference: str, metric: Metric, row: Mapping[str, Any]) -> str:
+    interval = (
+        f"{metric.show_difference(row['difference'])} "
+        f"[{metric.show_difference(row['lo'])}, {metric.show_difference(row['hi'])}]"
+    )
+    relative = ""
+    if metric.column == "cost_usd" and row["reference_mean"]:
+        relative = f", {row['difference'] / abs(row['reference_mean']):+.1%}"
+    if not row["is_significant"]:
+        word = "not significantly different"
+    else:
+        is_better = (row["difference"] > 0) == metric.is_higher_better
+        word = "better" if is_better else "worse"
+    return (
+        f"{metric.label}: {policy} {metric.show(row['mean'])} against {reference} "
+        f"{metric.show(row['reference_mean'])}: {interval}{relative} — {word} "
+        f"({row['episodes']} paired held-out episodes)."
+    )
+
+
+def _metric_row(
+    inputs: ReportInputs, metric: Metric, scenario: str, policies: Sequence[str]
+) -> dict[str, Any]:
+    cells = []
+    for policy in policies:
+        mean = _mean(inputs.episodes, scenario, policy, metric.column)
+        row = None if policy == inputs.reference else _row(inputs, scenario, policy, metric.column)
+        cells.append({"policy": policy, "mean": mean, **_difference(metric, row, mean)})
+    return {
+        "metric": metric.column,
+        "label": metric.label,
+        "unit": metric.unit,
+        "is_higher_better": metric.is_higher_better,
+        "cells": cells,
+    }
+
+
+def _difference(
+    metric: Metric, row: Mapping[str, Any] | None, mean: float | None
+) -> dict[str, Any]:
+    shown: dict[str, Any] = {"shown": metric.show(mean), "difference": None, "interval": None}
+    if row is None:
+        return shown | {"is_significant": None, "is_better": None}
+    return shown | {
+        "difference": row["difference"],
+        "lo": row["lo"],
+        "hi": row["hi"],
+        "p_holm": row["p_holm"],
+        "interval": f"{metric.show_difference(row['difference'])} "
+        f"[{metric.show_difference(row['lo'])}, {metric.show_difference(row['hi'])}]",
+        "is_significant": row["is_significant"],
+        "is_better": (row["difference"] > 0) == metric.is_higher_better,
+    }
+
+
+def _scenario_row(inputs: ReportInputs, scenario: str, policies: Sequence[str]) -> dict[str, Any]:
+    return {"scenario": scenario, **_metric_row(inputs, METRICS[0], scenario, policies)}
+
+
+def _mean(episodes: pl.DataFrame, scenario: str, policy: str, column: str) -> float | None:
+    if column not in episodes.columns:
+        return None
+    value = episodes.filter(pl.col("scenario") == scenario, pl.col("policy") == policy)[column]
+    return None if value.is_empty() else float(value.mean())  # type: ignore[arg-type]
+
+
+def _not_significant(inputs: ReportInputs, scenario: str) -> list[str]:
+    labels = {metric.column: metric.label for metric in METRICS}
+    rows = inputs.comparisons.filter(
+        pl.col("scenario") == scenario,
+        ~pl.col("is_significant"),
+        pl.col("metric").is_in(list(labels)),
+        pl.col("policy") != inputs.reference,
+    ).sort("policy", "metric")
+    return [
+        f"{row['policy']} against {inputs.reference}, {labels[row['metric']].lower()}"
+        f" (p = {row['p_holm']:.3f} after Holm's correction)"
+        for row in rows.iter_rows(named=True)
+    ]
+
+
+def _cost_by_service(
+    episodes: pl.DataFrame, scenario: str, policies: Sequence[str]
+) -> list[dict[str, Any]]:
+    return [
+        {
+            "policy": policy,
+            **{s: _mean(episodes, scenario, policy, f"cost_{s}_usd") for s in SERVICES},
+        }
+        for policy in policies
+    ]
+
+
+def _counts(episodes: pl.DataFrame) -> dict[str, int]:
+    return {
+        "rows": episodes.height,
+        "episodes": episodes["episode"].n_unique(),
+        "training_seeds": episodes["training_seed"].drop_nulls().n_unique(),
+    }
+
+
+def _reproduce(inputs: ReportInputs) -> list[str]:
+    source = str(inputs.trace.get("source", "embedded"))
+    switches = [f"PROFILE={inputs.profile.get('name', 'quick')}"]
+    if source != "embedded":
+        switches.append(f"TRACE_SOURCE={source}")
+        switches.append("TRACE_PATH=<where the trace lies>")
+    return [
+        " ".join([*switches, "make report"]),
+        "dagster asset materialize --select eval_report   # the page alone, from stored episodes",
+        'python -m marl.features.ask --sql "select policy, scenario, avg(reward) from '
+        'evaluation_episodes group by all order by all"',
+    ]
