@@ -1,0 +1,140 @@
+"""Reads canonical table folders a stretch of time at a time, so that memory stays flat.
+
+What the rows mean belongs to the modules that aggregate them.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import polars as pl
+
+from marl.traces.schema import AFTER_END_US, TABLES, TIME_COLUMN, WINDOW_US
+
+SLICE_ROWS: Final = 3_000_000  # rows held at once: about one hour of usage of a whole Google cell
+MAX_WINDOWS: Final = 250_000  # 2.4 years of five-minute windows: more is a damaged time stamp
+
+
+def parts(folder: Path | None) -> tuple[Path, ...]:
+    """The row files of a table folder, in order; none when the table is missing or empty."""
+    return () if folder is None else tuple(sorted((folder / "rows").glob("part-*.parquet")))
+
+
+def scan_files(files: Sequence[Path], schema: pl.Schema) -> pl.LazyFrame:
+    """Lazily read Parquet `files` (names are taken literally), or an empty frame for none."""
+    return pl.scan_parquet(list(files), glob=False) if files else pl.LazyFrame(schema=schema)
+
+
+def scan_table(tables: Mapping[str, Path], name: str) -> pl.LazyFrame:
+    """Lazily read the canonical table `name`; an empty frame when its folder has no rows."""
+    return scan_files(parts(tables.get(name)), TABLES[name])
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """The stretch of time in which a table can be trusted to show what happened.
+
+    Attributes:
+        start_us: beginning of the window of the first row that is no snapshot.
+        end_us: end of the window of the last row (exclusive).
+        rows: rows of the table, all of them.
+        snapshot_rows: rows that only describe what already ran at time 0.
+        after_end_rows: rows at Google's "after the end of the trace".
+    """
+
+    start_us: int
+    end_us: int
+    rows: int
+    snapshot_rows: int
+    after_end_rows: int
+
+
+def coverage(tables: Mapping[str, Path], name: str) -> Coverage | None:
+    """What stretch of time the table `name` covers; None when it has no rows.
+
+    A table of snapshot rows alone covers the first window.
+
+    Raises:
+        ValueError: the rows span more than `MAX_WINDOWS` windows.
+    """
+    begin = pl.col(TIME_COLUMN[name])
+    is_usage = name == "usage"
+    end = pl.col("end_us") if is_usage else begin
+    snapshot = pl.lit(False) if is_usage else pl.col("is_snapshot").fill_null(False)
+    known = ~snapshot & (begin < AFTER_END_US)
+    row = (
+        scan_table(tables, name)
+        .select(
+            pl.len().alias("rows"),
+            snapshot.cast(pl.Int64).sum().alias("snapshots"),
+            (~snapshot & (begin == AFTER_END_US)).sum().alias("after_end"),
+            begin.filter(known).min().alias("first"),
+            end.filter(known & (end < AFTER_END_US)).max().alias("last"),
+            begin.filter(known).max().alias("last_begin"),
+        )
+        .collect(engine="streaming")
+        .row(0, named=True)
+    )
+    if not row["rows"]:
+        return None
+    first = row["first"] or 0
+    # Events are instants: one exactly on a boundary opens the next window. Usage rows end there.
+    last = max((row["last"] or 0) - is_usage, row["last_begin"] or 0)
+    start_us, end_us = first // WINDOW_US * WINDOW_US, (last // WINDOW_US + 1) * WINDOW_US
+    if (end_us - start_us) // WINDOW_US > MAX_WINDOWS:
+        raise ValueError(
+            f"table {name!r} spans {(end_us - start_us) / 86_400e6:,.0f} days (from {first} to {last} µs): "
+            "a time stamp is damaged; quarantine that row when making the canonical table"
+        )
+    return Coverage(start_us, end_us, row["rows"], row["snapshots"] or 0, row["after_end"] or 0)
+
+
+def time_slices(
+    files: Sequence[Path], time_column: str, schema: pl.Schema, slice_rows: int = SLICE_ROWS
+) -> Iterator[pl.LazyFrame]:
+    """Cut row files into stretches of whole five-minute windows, none in two slices.
+
+    Files that overlap in time are read together, big ones in several passes over their time range
+    (row-group statistics keep a pass from reading what it does not need). So an aggregate per window
+    is exact whatever the files' layout, and one file an hour costs one pass.
+
+    Args:
+        files: Parquet files.
+        time_column: column (µs) that places a row in its window.
+        schema: schema of the files.
+        slice_rows: about how many rows a slice may hold.
+
+    Yields:
+        Lazy frames in order of time; together every row with a time once.
+    """
+    window = pl.col(time_column) // WINDOW_US
+    spans = []
+    for file in files:
+        low, high, rows = (
+            scan_files([file], schema)
+            .select(window.min().alias("low"), window.max().alias("high"), pl.len())
+            .collect()
+            .row(0)
+        )
+        if low is not None:
+            spans.append((low, high, rows, file))
+    spans.sort(key=lambda span: (span[0], span[1], span[3].name))
+    groups: list[tuple[int, int, int, list[Path]]] = []
+    for low, high, rows, file in spans:
+        if groups and low <= groups[-1][1]:
+            first, last, total, together = groups[-1]
+            groups[-1] = (first, max(last, high), total + rows, [*together, file])
+        else:
+            groups.append((low, high, rows, [file]))
+    for low, high, rows, together in groups:
+        pieces = min(-(-rows // slice_rows), high - low + 1)
+        frame = scan_files(together, schema)
+        if pieces == 1:
+            yield frame
+            continue
+        edges = [low + (high - low + 1) * piece // pieces for piece in range(pieces + 1)]
+        for begin, end in zip(edges, edges[1:], strict=False):
+            yield frame.filter(
+                pl.col(time_column) >= begin * WINDOW_US, pl.col(time_column) < end * WINDOW_US
+            )
