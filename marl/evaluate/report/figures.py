@@ -4,7 +4,7 @@ Matplotlib's object interface only: no global figure state. What is said in word
 """
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -32,12 +32,17 @@ class Picture:
 
 def draw_all(inputs: ReportInputs, content: Mapping[str, Any]) -> list[Picture]:
     """Every picture the report has data for, in the order a reader meets them."""
-    pictures = [_forest(content), _cost_slo(inputs, content), _cost_services(content)]
+    colours = {name: PALETTE[i % len(PALETTE)] for i, name in enumerate(content["policies"])}
+    pictures = [
+        _forest(content, colours),
+        _cost_slo(inputs, content, colours),
+        _cost_services(content),
+    ]
     if inputs.learning.height:
-        pictures.append(_learning(inputs))
+        pictures.append(_learning(inputs, colours))
     if inputs.trajectories:
-        pictures.append(_episode_capacity(inputs))
-        pictures.append(_episode_outcome(inputs))
+        pictures.append(_episode_capacity(inputs, colours))
+        pictures.append(_episode_outcome(inputs, colours))
     return pictures
 
 
@@ -75,15 +80,11 @@ def _svg(figure: Any) -> str:
     return text[text.index("<svg") :]
 
 
-def _colours(policies: Sequence[str]) -> dict[str, str]:
-    return {name: PALETTE[i % len(PALETTE)] for i, name in enumerate(policies)}
-
-
 def _legend(axis: Any, **kwargs: Any) -> None:
     axis.legend(labelcolor=INK, frameon=False, **kwargs)
 
 
-def _forest(content: Mapping[str, Any]) -> Picture:
+def _forest(content: Mapping[str, Any], colours: Mapping[str, str]) -> Picture:
     """Difference of the objective to the reference, with intervals, per scenario and policy."""
     rows = [
         (row["scenario"], cell["policy"], cell)
@@ -93,7 +94,6 @@ def _forest(content: Mapping[str, Any]) -> Picture:
     ]
     figure, axes = _figure(7.2, 0.9 + 0.26 * max(len(rows), 1))
     axis = axes[0, 0]
-    colours = _colours(content["policies"])
     for y, (_, policy, cell) in enumerate(reversed(rows)):
         axis.plot([cell["lo"], cell["hi"]], [y, y], color=colours[policy], linewidth=2)
         face = colours[policy] if cell["is_significant"] else "none"
@@ -112,11 +112,12 @@ def _forest(content: Mapping[str, Any]) -> Picture:
     )
 
 
-def _cost_slo(inputs: ReportInputs, content: Mapping[str, Any]) -> Picture:
+def _cost_slo(
+    inputs: ReportInputs, content: Mapping[str, Any], colours: Mapping[str, str]
+) -> Picture:
     """Mean cost against mean service level of every policy, in the main scenario."""
     main = inputs.episodes.filter(pl.col("scenario") == content["main_scenario"])
     means = main.group_by("policy").agg(pl.col("cost_usd", "slo_attainment").mean()).sort("policy")
-    colours = _colours(content["policies"])
     figure, axes = _figure(7.2, 3.0)
     axis = axes[0, 0]
     for policy, cost, slo in means.iter_rows():
@@ -148,13 +149,14 @@ def _cost_services(content: Mapping[str, Any]) -> Picture:
     return Picture("cost_by_service", "Cost by service", f"USD per episode. {told}.", _svg(figure))
 
 
-def _learning(inputs: ReportInputs) -> Picture:
+def _learning(inputs: ReportInputs, colours: Mapping[str, str]) -> Picture:
     """Held-in objective over training, a thin line per seed and a thick one for their mean."""
     figure, axes = _figure(7.2, 2.8)
     axis = axes[0, 0]
     names = inputs.learning["policy"].unique().sort().to_list()
     told = []
-    for name, colour in _colours(names).items():
+    for name in names:
+        colour = colours[name]
         rows = inputs.learning.filter(pl.col("policy") == name)
         for seed in rows["training_seed"].unique().sort():
             one = rows.filter(pl.col("training_seed") == seed).sort("env_steps")
@@ -168,10 +170,9 @@ def _learning(inputs: ReportInputs) -> Picture:
     return Picture("learning", "Learning curves", f"{'; '.join(told)}.", _svg(figure))
 
 
-def _episode_capacity(inputs: ReportInputs) -> Picture:
+def _episode_capacity(inputs: ReportInputs, colours: Mapping[str, str]) -> Picture:
     """Demand and each policy's capacity over one episode, a panel per service."""
     figure, axes = _figure(7.2, 6.4, rows=4)
-    colours = _colours(sorted(inputs.trajectories))
     for axis, service in zip(axes[:, 0], SERVICES, strict=True):
         for index, (policy, steps) in enumerate(sorted(inputs.trajectories.items())):
             hours = steps["step"].to_numpy() / 12.0  # 5-minute steps
@@ -195,7 +196,7 @@ def _episode_capacity(inputs: ReportInputs) -> Picture:
     )
 
 
-def _episode_outcome(inputs: ReportInputs) -> Picture:
+def _episode_outcome(inputs: ReportInputs, colours: Mapping[str, str]) -> Picture:
     """Latency, service level and running cost over the same episode."""
     panels = (
         ("latency_p95_ms", "latency p95, ms"),
@@ -203,7 +204,6 @@ def _episode_outcome(inputs: ReportInputs) -> Picture:
         ("cost_usd", "cost so far, USD"),
     )
     figure, axes = _figure(7.2, 4.8, rows=len(panels))
-    colours = _colours(sorted(inputs.trajectories))
     for policy, steps in sorted(inputs.trajectories.items()):
         hours = steps["step"].to_numpy() / 12.0
         for axis, (column, label) in zip(axes[:, 0], panels, strict=True):
