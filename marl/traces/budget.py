@@ -179,6 +179,10 @@ class PartFile:
         self._digest.update(block)
         self.offset += len(block)
 
+    def flush(self) -> None:
+        """Hand what was written to the system, so that `path` can be read beside."""
+        self._opened().flush()
+
     def sha256(self) -> str:
         """Hex sha256 of all bytes so far."""
         return self._digest.hexdigest()

@@ -34,6 +34,7 @@ class TraceRequest(Frozen):
         seed: seed of the embedded generator and salt of the sample hash.
         embedded_days, embedded_jobs_per_hour, embedded_machines: size of the embedded trace.
         billing_project: project that pays for a BigQuery query; None takes the client's default.
+        tables: canonical tables to fetch (`gcs`, `bigquery`); None means all there are.
     """
 
     source: SourceName = "embedded"
@@ -48,6 +49,15 @@ class TraceRequest(Frozen):
     embedded_jobs_per_hour: float = Field(default=120.0, gt=0)
     embedded_machines: int = Field(default=100, ge=1)
     billing_project: str | None = None
+    tables: tuple[Table, ...] | None = None
+
+    @model_validator(mode="after")
+    def _tables_where_they_are_chosen(self) -> Self:
+        if self.tables is not None and self.source not in {"gcs", "bigquery"}:
+            raise ValueError(
+                f"source {self.source!r} always gives all its tables: leave tables unset"
+            )
+        return self
 
     @model_validator(mode="after")
     def _location_where_needed(self) -> Self:
@@ -83,6 +93,7 @@ class RawManifest(Frozen):
     files: tuple[RawFile, ...]
     is_synthetic: bool
     notes: tuple[str, ...] = ()  # what is missing, what was skipped and why, for people
+    is_sampled: bool = False  # True: the source applied `request.sample`; nobody may do so again
 
     def save(self, folder: Path) -> None:
         """Write `manifest.json` in `folder`, atomically."""
