@@ -13,7 +13,7 @@ import dagster as dg
 
 from marl.files import remove
 
-_STAGING = re.compile(r"\.staging-(\d+)-[0-9a-f]{8}$")
+_STAGING = re.compile(r"\.staging-(\d+)-[0-9a-f]{8}")
 
 
 class Store(dg.ConfigurableResource):
