@@ -1,4 +1,4 @@
-"""`python -m tests.doubles.terraform_provider SCHEMAS.json`: what Terraform starts as its plugin."""
+"""What Terraform starts as its plugin: `python -m tests.doubles.terraform_provider SCHEMAS`."""
 
 import json
 import sys
@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import tf.provider
-from tests.doubles.terraform_provider.servicer import GoogleProvider
 from tf.runner import run_provider
+
+from tests.doubles.terraform_provider.servicer import GoogleProvider
 
 
 def main(schemas: Path) -> None:

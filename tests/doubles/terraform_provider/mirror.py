@@ -84,9 +84,7 @@ def install(root: Path) -> Terraform:
     launcher = plugin / f"terraform-provider-google_v{VERSION}"
     command = [sys.executable, "-m", "tests.doubles.terraform_provider", str(schemas)]
     launcher.write_text(
-        "#!/bin/sh\n"
-        f"export PYTHONPATH={shlex.quote(str(REPO))}\n"
-        f'exec {shlex.join(command)} "$@"\n'
+        f'#!/bin/sh\nexport PYTHONPATH={shlex.quote(str(REPO))}\nexec {shlex.join(command)} "$@"\n'
     )
     launcher.chmod(0o755)
     cli_config = root / "terraform.rc"

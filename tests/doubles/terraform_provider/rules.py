@@ -25,9 +25,10 @@ def problems(kind: str, block: Block, config: dict[str, Any]) -> list[Problem]:
         value = config.get(path)
         if value is not None and value is not UNKNOWN and (message := check(value)):
             found.append(([path], message))
-    if kind.startswith("google_compute_") and isinstance(name := config.get("name"), str):
-        if message := _matches(_RFC1035, "an RFC 1035 name of at most 63 characters")(name):
-            found.append((["name"], message))
+    name = config.get("name")
+    is_bad_name = isinstance(name, str) and not _RFC1035.fullmatch(name)
+    if kind.startswith("google_compute_") and is_bad_name:
+        found.append((["name"], f"{name!r} is not an RFC 1035 name of at most 63 characters"))
     labels = config.get("labels")
     if isinstance(labels, dict):
         found += [(["labels"], m) for m in map(_label, labels.items()) if m]

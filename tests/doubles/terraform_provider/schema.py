@@ -3,8 +3,9 @@
 import json
 from typing import Any
 
-from tests.doubles.terraform_provider.source import Block
 from tf.gen import tfplugin_pb2 as pb
+
+from tests.doubles.terraform_provider.source import Block
 
 # The archive does not say which values are secret; Terraform must not print these.
 _SENSITIVE = {"password", "root_password", "private_key", "secret_data", "access_token"}

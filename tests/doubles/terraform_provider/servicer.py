@@ -1,14 +1,17 @@
 """The provider itself: Terraform's plugin protocol 6, on the stubs of the package `tf`."""
 
+# ruff: noqa: N802 - the methods' names are the protocol's
+
 import json
 from typing import Any
 
 import grpc
+from tf.gen import tfplugin_pb2 as pb
+from tf.gen import tfplugin_pb2_grpc as rpc
+
 from tests.doubles.terraform_provider import rules, values
 from tests.doubles.terraform_provider.schema import provider_schema
 from tests.doubles.terraform_provider.source import Block
-from tf.gen import tfplugin_pb2 as pb
-from tf.gen import tfplugin_pb2_grpc as rpc
 
 
 def _error(summary: str, detail: str, path: rules.Path | None = None) -> pb.Diagnostic:

@@ -9,10 +9,12 @@ import json
 from typing import Any
 
 import msgpack
-from tests.doubles.terraform_provider.source import Block
+from tf import types
 from tf.gen import tfplugin_pb2 as pb
-from tf.types import Unknown as UNKNOWN
 
+from tests.doubles.terraform_provider.source import Block
+
+UNKNOWN = types.Unknown
 API = "https://www.googleapis.com/compute/v1/"
 _LABELS = ("effective_labels", "terraform_labels")
 
