@@ -112,9 +112,7 @@ def _filter(counts: Floats, mean: Floats, size: float | None, sigma: float, phi:
     move /= move.sum(axis=1, keepdims=True)
     belief = np.exp(-0.5 * z**2)
     belief /= belief.sum()
-    log_emission = _log_pmf(
-        counts[:, None], mean[:, None] * np.exp(sigma * z - sigma**2 / 2), size
-    )
+    log_emission = _log_pmf(counts[:, None], mean[:, None] * np.exp(sigma * z - sigma**2 / 2), size)
     top = log_emission.max(axis=1, keepdims=True)
     emission = np.exp(log_emission - top)
     out = np.empty(len(counts))

@@ -148,9 +148,7 @@ def _bounded(free: Floats, family: Family) -> Floats:
     )
 
 
-def fit_family(
-    family: Family, seconds: Floats, is_censored: NDArray[np.bool_]
-) -> LifetimeModel:
+def fit_family(family: Family, seconds: Floats, is_censored: NDArray[np.bool_]) -> LifetimeModel:
     """Fit one family by maximum likelihood with right-censoring.
 
     Args:
