@@ -1,8 +1,8 @@
 """`demand_windows`: what was asked for, what ran and what was used, every five minutes.
 
 One row per window × tier × scheduling class, without gaps: a window in which nothing happened is a
-row of zeros, one that a source table does not cover is null in that table's columns. How the sums are
-made is in `event_windows` and `usage_windows`.
+row of zeros, one that a source table does not cover is null in that table's columns. How the sums
+are made is in `event_windows` and `usage_windows`.
 """
 
 import tempfile
@@ -20,17 +20,16 @@ from marl.features.event_windows import (
     instance_windows,
 )
 from marl.features.fixed_point import from_fixed
-from marl.features.groups import GROUP, collection_groups
-from marl.features.summary import FeatureSummary, write_feature
+from marl.features.groups import GROUP, GROUP_SCHEMA, collection_groups
+from marl.features.summary import FeatureSummary, silent, write_feature
 from marl.features.tables import MAX_WINDOWS, Coverage, coverage
 from marl.features.usage_windows import usage_windows
-from marl.traces.schema import WINDOW_US, Tier
+from marl.traces.schema import WINDOW_US
 
 SCHEMA: Final = pl.Schema(
     {
         "window_us": pl.Int64,
-        "tier": Tier,
-        "scheduling_class": pl.Int8,
+        **GROUP_SCHEMA,
         "collection_arrivals": pl.Int64,
         "instance_arrivals": pl.Int64,
         "resubmissions": pl.Int64,
@@ -83,8 +82,8 @@ def build(
 ) -> FeatureSummary:
     """Write `demand_windows` to `into/rows/part-000000.parquet`.
 
-    Memory does not grow with the trace: usage is read a stretch of time at a time, events in buckets
-    of collections.
+    Memory does not grow with the trace: usage is read a stretch of time at a time, events in
+    buckets of collections.
 
     Args:
         tables: folders of the canonical tables by name; a missing or empty one is noted.
@@ -98,7 +97,7 @@ def build(
         ValueError: a damaged time stamp makes the tables span years.
         polars.exceptions.InvalidOperationError: a request or usage is not a finite number.
     """
-    say = progress or (lambda _: None)
+    say = progress or silent
     covered = {name: coverage(tables, name) for name in _OF_TABLE}
     groups = collection_groups(tables)
     say(f"demand_windows: {len(groups):,} collections with a tier or class; reading usage")
@@ -108,7 +107,7 @@ def build(
     into.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="stratoform-", dir=into.parent) as scratch:
         counts, changes, delays = instance_windows(
-            tables, groups, covered["instances"] or Coverage(0, 0, 0, 0, 0), Path(scratch)
+            tables, groups, covered["instances"] or Coverage(0, 0, 0, 0, 0, 0), Path(scratch)
         )
     frame = _side_by_side(covered, arrivals, counts, changes, delays, usage)
     notes = tuple(
@@ -133,7 +132,7 @@ def _side_by_side(
     first, last = min(c.start_us for c in spans), max(c.end_us for c in spans)
     if (last - first) // WINDOW_US > MAX_WINDOWS:
         raise ValueError(
-            f"the tables lie {(last - first) / 86_400e6:,.0f} days apart: they are of different traces"
+            f"the tables lie {(last - first) / 86_400e6:,.0f} days apart: they are not of one trace"
         )
     sources = (arrivals, counts, changes, delays, usage)
     kinds = pl.concat([frame.select(GROUP) for frame in sources]).unique().sort(GROUP)
@@ -154,7 +153,7 @@ def _side_by_side(
         grid = grid.with_columns(
             pl.when(inside).then(pl.col(column).fill_null(0)).alias(column) for column in columns
         )
-    return grid.select(list(SCHEMA)).cast(dict(SCHEMA)).sort(KEYS, nulls_last=True)
+    return grid.select(list(SCHEMA)).cast(SCHEMA).sort(KEYS, nulls_last=True)
 
 
 def _running(grid: pl.DataFrame, changes: pl.DataFrame) -> pl.DataFrame:

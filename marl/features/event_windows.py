@@ -5,12 +5,12 @@ Usage belongs to `usage_windows`; putting the two side by side to `demand_window
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import polars as pl
 
 from marl.features.fixed_point import to_fixed
-from marl.features.groups import GROUP, with_groups
+from marl.features.groups import GROUP, GROUP_SCHEMA, with_groups
 from marl.features.lifecycles import (
     BUCKET_ROWS,
     event_buckets,
@@ -19,7 +19,7 @@ from marl.features.lifecycles import (
     with_resubmissions,
 )
 from marl.features.tables import Coverage, scan_table, time_slices
-from marl.traces.schema import AFTER_END_US, WINDOW_US, Tier
+from marl.traces.schema import AFTER_END_US, WINDOW_US
 
 KEYS: Final = ("window_us", *GROUP)
 EVENT_COLUMNS: Final = {
@@ -31,7 +31,7 @@ EVENT_COLUMNS: Final = {
     "kills": "KILL",
 }
 RUNNING: Final = ("running_instances", "cpu", "memory")
-_KEY_SCHEMA: Final = {"window_us": pl.Int64, "tier": Tier, "scheduling_class": pl.Int8}
+_KEY_SCHEMA: Final[dict[str, Any]] = {"window_us": pl.Int64, **GROUP_SCHEMA}
 _DELAYS: Final = pl.Schema({**_KEY_SCHEMA, "delay_us": pl.Int64})
 _MICROSECONDS: Final = 1e6
 
@@ -74,8 +74,8 @@ def instance_windows(
 
     Returns:
         Three frames keyed by window_us, tier, scheduling_class: counts of events; changes of what
-        runs (`*_change` from this window on, `*_within` in this window, fixed point); queueing delay
-        quantiles.
+        runs (`*_change` from this window on, `*_within` in this window, fixed point); quantiles of
+        the queueing delay.
     """
     counts, changes, delay_files = [], [], []
     for number, events in enumerate(event_buckets(tables, groups, scratch, bucket_rows)):
@@ -84,7 +84,7 @@ def instance_windows(
         delays = queueing_delays(events).select(_window("time_us"), *GROUP, "delay_us")
         delay_files.append(scratch / f"delays-{number:06d}.parquet")
         delays.sort("window_us").write_parquet(delay_files[-1])
-    delays = [
+    quantiles = [
         part.group_by(KEYS)
         .agg(
             (pl.col("delay_us").quantile(share, "linear") / _MICROSECONDS).alias(
@@ -95,7 +95,7 @@ def instance_windows(
         .collect()
         for part in time_slices(delay_files, "window_us", _DELAYS, bucket_rows)
     ]
-    return _sum(counts), _sum(changes), pl.concat(delays) if delays else _no_delays()
+    return _sum(counts), _sum(changes), pl.concat([_no_delays(), *quantiles])
 
 
 def _sum(frames: list[pl.DataFrame]) -> pl.DataFrame:

@@ -1,8 +1,8 @@
 """Sums that do not depend on the order of their terms: resources as 64-bit integers.
 
-Floating-point sums differ in the last digits with the number of threads, and running totals of what
-comes and goes drift. Multiples of 2⁻⁴⁰ NCU add exactly, so results are identical everywhere and what
-stops running is subtracted to exactly zero. Room: 8.4 million NCU in one sum.
+Floating-point sums differ in the last digits with the number of threads, and running totals of
+what comes and goes drift. Multiples of 2⁻⁴⁰ NCU add exactly, so results are identical everywhere
+and what stops running is subtracted to exactly zero. Room: 8.4 million NCU in one sum.
 """
 
 from typing import Final
@@ -13,7 +13,7 @@ SCALE: Final = 2**40
 
 
 def to_fixed(value: pl.Expr) -> pl.Expr:
-    """Round to the nearest multiple of 2⁻⁴⁰; null stays null, a value beyond the range is an error."""
+    """Round to the nearest multiple of 2⁻⁴⁰; null stays null, beyond the range is an error."""
     return (value * SCALE).round().cast(pl.Int64)
 
 

@@ -5,14 +5,16 @@ In 2011 only tasks carry a priority (hence a tier), in 2019 usage rows carry nei
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import polars as pl
 
 from marl.features.tables import parts, scan_files
-from marl.traces.schema import TABLES
+from marl.traces.schema import TABLES, Tier
 
 GROUP: Final = ("tier", "scheduling_class")
+GROUP_SCHEMA: Final[dict[str, Any]] = {"tier": Tier, "scheduling_class": pl.Int8}
+_MERGE_EVERY: Final = 100  # files, so that what is held grows with collections, not with files
 _KNOWN = ("known_tier", "known_scheduling_class")
 
 
@@ -24,11 +26,11 @@ def collection_groups(tables: Mapping[str, Path]) -> pl.DataFrame:
     Returns:
         collection_id, tier, scheduling_class; one row a collection, sorted by it.
     """
-    schema = {"collection_id": pl.Int64, **{name: TABLES["instances"][name] for name in GROUP}}
-    known = pl.DataFrame(schema=schema)
+    schema = {"collection_id": pl.Int64, **GROUP_SCHEMA}
+    known = [pl.DataFrame(schema=schema)]
     for table in ("collections", "instances"):
         for file in parts(tables.get(table)):
-            found = (
+            known.append(
                 scan_files([file], TABLES[table])
                 .filter(pl.any_horizontal(pl.col(name).is_not_null() for name in GROUP))
                 .select("time_us", *schema)
@@ -38,13 +40,17 @@ def collection_groups(tables: Mapping[str, Path]) -> pl.DataFrame:
                 .select(*schema)
                 .collect()
             )
-            known = _first_known(pl.concat([known, found]))
-    return known.sort("collection_id")
+            if len(known) >= _MERGE_EVERY:
+                known = [_first_known(known)]
+    return _first_known(known).sort("collection_id")
 
 
-def _first_known(rows: pl.DataFrame) -> pl.DataFrame:
-    return rows.group_by("collection_id", maintain_order=True).agg(
-        pl.col(name).drop_nulls().first() for name in GROUP
+def _first_known(frames: list[pl.DataFrame]) -> pl.DataFrame:
+    """The first value each collection has in frames that are in order of preference."""
+    return (
+        pl.concat(frames)
+        .group_by("collection_id", maintain_order=True)
+        .agg(pl.col(name).drop_nulls().first() for name in GROUP)
     )
 
 

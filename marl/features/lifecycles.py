@@ -1,8 +1,8 @@
 """From instance events to what ran when: runs, waiting times, resubmissions.
 
-Each instance's events must be seen together and in order. They lie scattered over the whole trace, so
-they are first dealt into buckets by collection, each small enough to hold, and a bucket is worked
-through at once. Counting by window or by collection belongs to the callers.
+Each instance's events must be seen together and in order. They lie scattered over the whole trace,
+so they are first dealt into buckets by collection, each small enough to hold, and a bucket is
+worked through at once. Counting by window or by collection belongs to the callers.
 """
 
 from collections.abc import Iterator, Mapping
@@ -109,10 +109,10 @@ def queueing_delays(events: pl.DataFrame) -> pl.DataFrame:
 def running_stretches(events: pl.DataFrame) -> pl.DataFrame:
     """Stretches of time in which an instance runs with constant requests.
 
-    An instance runs from SCHEDULE to its next terminal event. Several events at the same microsecond
-    have no order in the trace: they are netted, so an eviction and a rescheduling at one instant leave
-    a running instance running, and a start and an end leave a stopped one stopped. A request missing
-    in a row is the last one known of the instance.
+    An instance runs from SCHEDULE to its next terminal event. Several events at one microsecond
+    have no order in the trace: they are netted, so an eviction and a rescheduling at one instant
+    leave a running instance running, and a start and an end leave a stopped one stopped. A request
+    missing in a row is the last one known of the instance.
 
     Returns:
         collection_id, instance_index, alloc_collection_id, tier, scheduling_class, run (ordinal of

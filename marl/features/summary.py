@@ -1,4 +1,4 @@
-"""How a feature table is left on disk, and the account of it. What is in the table is its maker's."""
+"""How a feature table is left on disk, and the account of it. What is in it is its maker's."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,7 +16,7 @@ class FeatureSummary(Frozen):
     Attributes:
         rows: rows written.
         input_rows: rows of each canonical table that was read.
-        snapshot_rows: of these, rows that describe what ran before the trace (no arrivals, no ends).
+        snapshot_rows: of these, rows that describe what ran before the trace began.
         after_end_rows: of these, rows at the sentinel "after the end" (in no window).
         start_us: beginning of the time covered by any table; None when all are empty.
         end_us: its end, exclusive.
@@ -30,6 +30,10 @@ class FeatureSummary(Frozen):
     start_us: int | None
     end_us: int | None
     notes: tuple[str, ...] = ()
+
+
+def silent(_: str) -> None:
+    """The progress callable of a caller who wants none."""
 
 
 def write_feature(

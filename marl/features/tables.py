@@ -5,6 +5,7 @@ What the rows mean belongs to the modules that aggregate them.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
@@ -38,6 +39,7 @@ class Coverage:
     Attributes:
         start_us: beginning of the window of the first row that is no snapshot.
         end_us: end of the window of the last row (exclusive).
+        last_us: last moment any row speaks of; until then what runs was observed.
         rows: rows of the table, all of them.
         snapshot_rows: rows that only describe what already ran at time 0.
         after_end_rows: rows at Google's "after the end of the trace".
@@ -45,6 +47,7 @@ class Coverage:
 
     start_us: int
     end_us: int
+    last_us: int
     rows: int
     snapshot_rows: int
     after_end_rows: int
@@ -80,14 +83,17 @@ def coverage(tables: Mapping[str, Path], name: str) -> Coverage | None:
         return None
     first = row["first"] or 0
     # Events are instants: one exactly on a boundary opens the next window. Usage rows end there.
-    last = max((row["last"] or 0) - is_usage, row["last_begin"] or 0)
-    start_us, end_us = first // WINDOW_US * WINDOW_US, (last // WINDOW_US + 1) * WINDOW_US
+    last = max(row["last"] or 0, row["last_begin"] or 0)
+    start_us = first // WINDOW_US * WINDOW_US
+    end_us = ((last - is_usage) // WINDOW_US + 1) * WINDOW_US
     if (end_us - start_us) // WINDOW_US > MAX_WINDOWS:
         raise ValueError(
-            f"table {name!r} spans {(end_us - start_us) / 86_400e6:,.0f} days (from {first} to {last} µs): "
-            "a time stamp is damaged; quarantine that row when making the canonical table"
+            f"table {name!r} spans {(end_us - start_us) / 86_400e6:,.0f} days ({first} to "
+            f"{last} µs): a time stamp is damaged; quarantine its row when making the table"
         )
-    return Coverage(start_us, end_us, row["rows"], row["snapshots"] or 0, row["after_end"] or 0)
+    return Coverage(
+        start_us, end_us, last, row["rows"], row["snapshots"] or 0, row["after_end"] or 0
+    )
 
 
 def time_slices(
@@ -96,8 +102,8 @@ def time_slices(
     """Cut row files into stretches of whole five-minute windows, none in two slices.
 
     Files that overlap in time are read together, big ones in several passes over their time range
-    (row-group statistics keep a pass from reading what it does not need). So an aggregate per window
-    is exact whatever the files' layout, and one file an hour costs one pass.
+    (row-group statistics keep a pass from reading what it does not need). So an aggregate per
+    window is exact whatever the files' layout, and one file an hour costs one pass.
 
     Args:
         files: Parquet files.
@@ -134,7 +140,7 @@ def time_slices(
             yield frame
             continue
         edges = [low + (high - low + 1) * piece // pieces for piece in range(pieces + 1)]
-        for begin, end in zip(edges, edges[1:], strict=False):
+        for begin, end in pairwise(edges):
             yield frame.filter(
                 pl.col(time_column) >= begin * WINDOW_US, pl.col(time_column) < end * WINDOW_US
             )
