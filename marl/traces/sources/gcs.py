@@ -151,7 +151,7 @@ class _Fetcher:
             self.request.budget_bytes,
             f"Per table: {listed}. To narrow: {window}; fewer tables, by a prefix such as "
             f"gs://{self.bucket}/{_table_prefix(parts[0].item.name)}; or raise TRACE_BUDGET_GIB "
-            "(at most 5). A sample is drawn from what was downloaded, it does not make the download "
+            "(at most 5). A sample is drawn from what was downloaded, it does not make that "
             "smaller; TRACE_SOURCE=bigquery fetches only the sampled rows",
         ).check(total, f"{len(parts):,} objects of {self.url}")
         self.downloader.meter = Meter(total, self.say)

@@ -1,0 +1,1 @@
+"""A BigQuery stand-in: REST in front, DuckDB behind, faults on demand."""

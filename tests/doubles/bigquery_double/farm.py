@@ -59,9 +59,7 @@ def _up_to_16(data: bytes, size: int) -> int:
         return _mix(c, d, multiplier)
     if size >= 4:
         multiplier = (_K2 + size * 2) & _MASK
-        return _mix(
-            (size + (_fetch32(data, 0) << 3)) & _MASK, _fetch32(data, size - 4), multiplier
-        )
+        return _mix((size + (_fetch32(data, 0) << 3)) & _MASK, _fetch32(data, size - 4), multiplier)
     if size > 0:
         y = data[0] + (data[size >> 1] << 8)
         z = size + (data[size - 1] << 2)
