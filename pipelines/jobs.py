@@ -1,4 +1,4 @@
-"""Jobs: named selections of the graph. https://docs.dagster.io/guides/build/jobs"""
+"""Jobs: named selections of the graph (https://docs.dagster.io/guides/build/jobs)."""
 
 from typing import Final
 

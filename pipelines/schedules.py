@@ -1,4 +1,4 @@
-"""Schedules. They tick while a daemon runs: `make dev`. https://docs.dagster.io/guides/automate"""
+"""Schedules; they tick while a daemon runs: `make dev`."""
 
 from typing import Final
 
