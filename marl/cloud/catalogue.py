@@ -96,27 +96,27 @@ class PriceCatalog(Frozen):
     def to_frame(self) -> pl.DataFrame:
         """Every figure as a row: item, unit, usd, source, date (sorted by item)."""
         rows = [price.model_dump() for price in self.prices]
-        for machine in self.machines:
-            for purchase in ("on_demand", "spot", "cud_1y", "cud_3y"):
-                rows.append(
-                    {
-                        "item": f"compute.{machine.name}.{purchase}",
-                        "unit": "VM-hour",
-                        "usd": getattr(machine, f"{purchase}_usd_per_h"),
-                        "source": data.COMPUTE_SOURCE,
-                        "date": data.COMPUTE_DATE,
-                    }
-                )
-        for disk in self.disks:
-            rows.append(
-                {
-                    "item": f"disk.{disk.name}",
-                    "unit": "GB-month",
-                    "usd": disk.usd_per_gib_month,
-                    "source": _regional(data.COMPUTE_SOURCE, self.region),
-                    "date": data.COMPUTE_DATE,
-                }
-            )
+        rows += [
+            {
+                "item": f"compute.{machine.name}.{purchase}",
+                "unit": "VM-hour",
+                "usd": getattr(machine, f"{purchase}_usd_per_h"),
+                "source": data.COMPUTE_SOURCE,
+                "date": data.COMPUTE_DATE,
+            }
+            for machine in self.machines
+            for purchase in ("on_demand", "spot", "cud_1y", "cud_3y")
+        ]
+        rows += [
+            {
+                "item": f"disk.{disk.name}",
+                "unit": "GB-month",
+                "usd": disk.usd_per_gib_month,
+                "source": _regional(data.COMPUTE_SOURCE, self.region),
+                "date": data.COMPUTE_DATE,
+            }
+            for disk in self.disks
+        ]
         schema = {"item": pl.String, "unit": pl.String, "usd": pl.Float64}
         schema |= {"source": pl.String, "date": pl.String}
         return pl.DataFrame(rows, schema=schema).sort("item")

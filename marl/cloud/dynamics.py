@@ -76,7 +76,9 @@ def initial_state(first: WeatherStep, cloud: Cloud) -> CloudState:
     knobs = knobs_from_actions(torch.full((batch, len(LOW)), -1.0, device=device), cloud)
     knobs[:, scaling.FREE_SPACE] = 0.2
     wanted = torch.minimum(first.load / params.config.initial_utilisation, params.quota)
-    pools = scaling.desired_units(wanted, knobs, first.stored_gib, params)
+    pools = scaling.desired_units(
+        wanted, knobs, first.stored_gib, torch.zeros(batch, device=device), params
+    )
 
     def zeros(*shape: int) -> Tensor:
         return torch.zeros((batch, *shape), device=device)

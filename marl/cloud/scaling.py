@@ -62,12 +62,21 @@ def recommended_load(loads: Tensor, knobs: Tensor, params: CloudParams) -> Tenso
     return torch.minimum(torch.maximum(held / target, floor * params.peak), params.quota)
 
 
-def desired_units(wanted: Tensor, knobs: Tensor, stored_gib: Tensor, params: CloudParams) -> Tensor:
-    """(B, K) whole units that carry the capacity `wanted` (B, S)."""
+def desired_units(
+    wanted: Tensor,
+    knobs: Tensor,
+    stored_gib: Tensor,
+    replicas_now: Tensor,
+    params: CloudParams,
+) -> Tensor:
+    """(B, K) whole units that carry the capacity `wanted` (B, S).
+
+    The database's tier counts only on replicas that serve already (`replicas_now`, (B,)).
+    """
     replicas = torch.floor(knobs[:, _REPLICAS] + 0.5)
     vms, disks, proxies, tier = (wanted * params.units_per_load).unbind(1)
     room = stored_gib * ((1.0 + knobs[:, FREE_SPACE]) * (1.0 / DISK_STEP_GIB))
-    tier = tier * node_share(replicas, params.config.read_share)
+    tier = tier * node_share(torch.minimum(replicas, replicas_now), params.config.read_share)
     tier = tier.clamp_max(MAX_TIER_VCPU / TIER_STEP_VCPU)
     units = torch.stack((vms, torch.maximum(disks, room), proxies, tier), 1)
     vms, disks, proxies, tier = torch.ceil(units - _TOLERANCE).clamp_min(1.0).unbind(1)
@@ -110,19 +119,26 @@ def provision(
     """Arrivals of earlier orders, new orders and removals by the rule, then preemptions."""
     arrived = state.pending[:, :, 0]
     pending = torch.cat((state.pending[:, :, 1:], torch.zeros_like(state.pending[:, :, :1])), 2)
-    pools = state.pools + arrived
-
     zones = params.config.zones
     spot = state.spot.view(-1, zones, AGE_GROUPS)
     if weather.is_new_hour:
         spot = age(spot)
-    newborn = torch.floor((arrived[:, 1:2] + params.spread) / zones)
+    # A zone without spot capacity refuses its part of the order; the rule asks again.
+    newborn = torch.floor((arrived[:, 1:2] + params.spread) / zones) * weather.spot_open
+    arrived = torch.cat((arrived[:, :1], newborn.sum(1, keepdim=True), arrived[:, 2:]), 1)
+    pools = state.pools + arrived
     spot = torch.cat((spot[..., :1] + newborn[..., None], spot[..., 1:]), 2).flatten(1)
 
     wanted = recommended_load(state.loads, knobs, params)
-    order = desired_units(wanted, knobs, state.stored_gib, params) - pools - pending.sum(2)
+    target = desired_units(wanted, knobs, state.stored_gib, pools[:, 5], params)
+    order = target - pools - pending.sum(2)
     up = order.clamp_min(0.0)
     down = torch.minimum((up - order) * params.can_shrink, pools)
+    # Between on-demand and spot: make before break. No VM goes while it is still needed.
+    spare = (pools[:, :2] - target[:, :2]).sum(1).clamp_min(0.0)
+    on_demand_down = torch.minimum(down[:, 0], spare)
+    spot_down = torch.minimum(down[:, 1], spare - on_demand_down)
+    down = torch.cat((torch.stack((on_demand_down, spot_down), 1), down[:, 2:]), 1)
     pending = pending + up[..., None] * (weather.delay[..., None] == params.slots)
     pools = pools - down
     spot = spot - take(spot, down[:, 1])

@@ -56,6 +56,7 @@ class WeatherStep:
     due_now: Tensor  # (B, 2) the part of it that falls due in this step
     spot_ratio: Tensor  # (B,) spot price over on-demand price
     preemption: Tensor  # (B, Z * A) probability that a spot VM is preempted in this step
+    spot_open: Tensor  # (B, Z) 1 where the zone has spot capacity to give, else 0
     preemption_draw: Tensor  # (B,) uniform in [0, 1)
     delay: Tensor  # (B, K) whole steps, 1 .. D, until an order made now is in service
     failover: Tensor  # (B,) share of the step in which the database primary fails over

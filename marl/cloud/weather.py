@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from marl.cloud.params import CloudParams, service_work
-from marl.cloud.types import AGE_GROUPS, DELAY_SLOTS, WeatherStep
+from marl.cloud.types import DELAY_SLOTS, WeatherStep
 from marl.workload.demand import CHANNELS, DemandBatch, DemandGenerator
 
 BLOCK: Final = 16
@@ -164,31 +164,31 @@ def _assemble(
     due_now = torch.diff(due, dim=0, prepend=torch.zeros_like(due[:1]))
     load = work[..., :4].sum(2)
     ratio_on = ratio.to(device)
-    probability = _preemption(uniform[..., :zones], params).to(device)
+    shocked = _shocks(uniform[..., :zones], params)
     draw = uniform[..., zones].contiguous().to(device)
     delay = _delays(normal[:steps], uniform[..., zones + 1], params).to(device)
     is_failing = uniform[..., zones + 2] < config.failover_per_step
     failover = (is_failing * min(1.0, config.failover_s / params.step_s)).to(device)
     steps_per_hour = max(1, round(3600.0 / params.step_s))
     calendar = torch.cat((_clock_features(clock_us).to(device), ratio_on[..., None]), 2)
+    columns = (
+        work,
+        load,
+        stored,
+        due,
+        due_now,
+        ratio_on[:-1],
+        _preemption(shocked, params).to(device),
+        (~shocked).to(torch.float32).to(device),
+        draw,
+        delay,
+        failover,
+    )
+    rows = zip(*(column.unbind(0) for column in columns), strict=True)
     return Weather(
         steps=tuple(
-            WeatherStep(*row, is_new_hour=t % steps_per_hour == 0 and t > 0)
-            for t, row in enumerate(
-                zip(
-                    work.unbind(0),
-                    load.unbind(0),
-                    stored.unbind(0),
-                    due.unbind(0),
-                    due_now.unbind(0),
-                    ratio_on.unbind(0),
-                    probability.unbind(0),
-                    draw.unbind(0),
-                    delay.unbind(0),
-                    failover.unbind(0),
-                    strict=False,  # the spot ratio has one step more: what is known at the end
-                )
-            )
+            WeatherStep(*row, is_new_hour=t % steps_per_hour == 0 and t > 0)  # type: ignore[misc]
+            for t, row in enumerate(rows)
         ),
         calendar=calendar,
         requests=work[:, :, 0, 4] * params.step_s,
@@ -204,20 +204,33 @@ def _due(arrivals: Tensor, lag: int) -> Tensor:
     return due
 
 
-def _preemption(uniform: Tensor, params: CloudParams) -> Tensor:
+def _shocks(uniform: Tensor, params: CloudParams) -> Tensor:
+    """(T, B, Z) bool: the zone is out of spot capacity. A two-state Markov chain from its mean."""
+    config = params.config
+    leave = min(1.0, params.step_s / 3600.0 / config.spot_shock_hours)
+    share = config.spot_shock_time_share
+    enter = min(1.0, leave * share / (1.0 - share))
+    shocked = torch.empty_like(uniform, dtype=torch.bool)
+    now = uniform[0] < share
+    for t, draw in enumerate(uniform):
+        if t > 0:
+            now = torch.where(now, draw >= leave, draw < enter)
+        shocked[t] = now
+    return shocked
+
+
+def _preemption(shocked: Tensor, params: CloudParams) -> Tensor:
     """(T, B, Z * A) probability by zone and age: 1 - exp(-hazard · step · multiplier).
 
-    The multiplier is shared by a zone and has mean 1: `1 - shock_share` in quiet steps, much more
-    in the rare steps of a shock. Preemptions of a zone are so correlated (SkyServe, EuroSys 2025).
+    The multiplier is shared by a zone and has mean 1: `1 - shock_share` in quiet times, far more in
+    a shock. Preemptions of a zone are so correlated (SkyServe, EuroSys 2025).
     """
     config = params.config
     quiet = 1.0 - config.spot_shock_share
-    shocked = quiet + config.spot_shock_share / config.spot_shock_per_step
-    multiplier = torch.where(uniform < config.spot_shock_per_step, shocked, quiet)
+    stormy = quiet + config.spot_shock_share / config.spot_shock_time_share
+    multiplier = torch.where(shocked, stormy, quiet)
     hazard = torch.tensor(config.spot_hazard_per_h) * (params.step_s / 3600.0)
-    probability = -torch.expm1(-multiplier[..., None] * hazard)
-    assert probability.shape[-1] == AGE_GROUPS  # noqa: S101 - ties the hazards to the age groups
-    return probability.flatten(2).contiguous()
+    return -torch.expm1(-multiplier[..., None] * hazard).flatten(2).contiguous()
 
 
 def _delays(normal: Tensor, warm_up: Tensor, params: CloudParams) -> Tensor:

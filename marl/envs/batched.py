@@ -179,9 +179,8 @@ class BatchedEnv:
         return self._observe()
 
     def _observe(self) -> dict[str, Tensor]:
-        assert self._state is not None and self._weather is not None  # noqa: S101 - for mypy
-        calendar = self._weather.calendar[self._step]
-        self._features = global_state(self._state, calendar, self.cloud.feature_scale)
+        calendar = self.weather.calendar[self._step]
+        self._features = global_state(self.cloud_state, calendar, self.cloud.feature_scale)
         return observations(self._features)
 
 
