@@ -1,4 +1,4 @@
--- machines of one cell: the snapshot (time 0) and what happened in [@start_us, @last_us]
+-- machines of one cell up to @last_us: what happened before the window says which machines exist
 SELECT
   `time`,
   `machine_id`,
@@ -7,5 +7,5 @@ SELECT
   `platform_id`,
   `missing_data_reason`
 FROM `{table}`
-WHERE (`time` = 0 OR (`time` >= @start_us AND `time` <= @last_us))
+WHERE `time` <= @last_us
   AND {sample}
