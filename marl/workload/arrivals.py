@@ -51,7 +51,7 @@ class ArrivalModel(Frozen):
     size: float | None = Field(default=None, gt=0)
     sigma: float = Field(default=0.0, ge=0)
     noise: ArNoise = ArNoise()
-    scores: dict[str, Score] = {}
+    scores: dict[str, Score] = Field(default_factory=dict)
 
     def mean(self, time_us: NDArray[np.int64], is_cyclical: bool = True) -> Floats:
         """Expected counts of the windows at `time_us`, same shape."""
@@ -67,7 +67,7 @@ class ArrivalModel(Frozen):
             return np.zeros(time_us.shape, np.float32)
         mean = self.mean(time_us, is_cyclical)
         if self.sigma > 0:
-            z = self.noise.sample(*time_us.shape, rng)
+            z = self.noise.sample(len(time_us), time_us.shape[1], rng)
             mean = mean * np.exp(np.float32(self.sigma) * z - np.float32(self.sigma**2 / 2))
         if self.size is not None:
             mean = mean * (rng.standard_gamma(self.size, time_us.shape) / self.size)
@@ -216,7 +216,8 @@ def fit_arrivals(
     cut = length - max(int(length * validation_share), 6)
     seen, at = counts[:length], time_us[:length]
     harmonics = daily.harmonics_for(cut)
-    validation, fitted = {}, {}
+    validation: dict[Family, Floats] = {}
+    fitted: dict[Family, ArrivalModel] = {}
     for family in families:
         early = fit_family(family, seen[:cut], at[:cut], harmonics)
         validation[family] = early.log_likelihoods(seen, at)[cut:]

@@ -100,10 +100,10 @@ def gangs(
     cut = np.minimum(1.0, (most / np.maximum(used, 1e-300)).min(axis=1))
     seconds = model.lifetimes.sample(total, rng)
     stop = start + np.clip(np.ceil(seconds / STEP_S), 1, steps).astype(int)
-    np.add.at(out, (episode, start, 0), tasks * cut)
+    np.add.at(out[..., 0], (episode, start), tasks * cut)
     for channel in (0, 1):
         amount = used[:, channel] * cut
-        np.add.at(out, (episode, start, channel + 1), amount)
-        np.add.at(out, (episode, np.minimum(stop, steps), channel + 1), -amount)
+        np.add.at(out[..., channel + 1], (episode, start), amount)
+        np.add.at(out[..., channel + 1], (episode, np.minimum(stop, steps)), -amount)
     out[..., 1:] = np.maximum(np.cumsum(out[..., 1:], axis=1), 0)
     return out[:, :-1].astype(np.float32)

@@ -4,7 +4,7 @@ The candidates belong to `arrivals`, `requests` and `lifetimes`.
 """
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,8 @@ from marl.frozen import Frozen
 
 FLOOR: Final = -50.0  # nats; keeps one impossible observation from deciding alone
 LEAST_GAIN: Final = 0.002  # nats an observation: less is no reason for another parameter
+
+Name = TypeVar("Name", bound=str)
 
 
 class Score(Frozen):
@@ -32,11 +34,12 @@ def mean_score(log_likelihoods: NDArray[np.float64]) -> float | None:
     return None if len(log_likelihoods) == 0 else float(np.maximum(log_likelihoods, FLOOR).mean())
 
 
-def choose(log_likelihoods: Mapping[str, NDArray[np.float64]]) -> str:
+def choose(log_likelihoods: Mapping[Name, NDArray[np.float64]]) -> Name:
     """The simplest candidate within one standard error of the best.
 
     The one-standard-error rule (Hastie, Tibshirani, Friedman, The Elements of Statistical Learning,
-    2nd ed., 2009, sec. 7.10) on paired differences: a richer family must earn its parameters, and by at least `LEAST_GAIN`.
+    2nd ed., 2009, sec. 7.10) on paired differences: a richer family must earn its
+    parameters, and by at least `LEAST_GAIN`.
 
     Args:
         log_likelihoods: (n,) validation log-likelihoods by candidate, simplest first, the same

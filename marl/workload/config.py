@@ -53,7 +53,7 @@ class WorkloadConfig(Frozen):
     train_share: float = Field(default=0.6, gt=0, lt=1)
     validation_share: float = Field(default=0.25, gt=0, lt=1)
     target_vcpu: float = Field(default=256.0, gt=0)
-    overrides: dict[str, float] = {}
+    overrides: dict[str, float] = Field(default_factory=dict)
     usage_per_request: float = Field(default=0.5, gt=0, le=2)
     seed: int = 0
 

@@ -20,7 +20,7 @@ Floats = NDArray[np.float64]
 
 
 def harmonics_for(windows: int) -> int:
-    """How many harmonics a stretch of five-minute windows can identify: 0 under a day, then 1, 3."""
+    """Harmonics a stretch of five-minute windows can identify: 0 under a day, 1 under two, 3."""
     days = windows * WINDOW_US / DAY_US
     return 0 if days < 1 else 1 if days < 2 else 3
 

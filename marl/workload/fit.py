@@ -75,8 +75,8 @@ def fit(
     if daily.harmonics_for(training_windows) == 0:
         hours = training_windows * WINDOW_US / 3.6e9
         own_notes.append(
-            f"the training part lasts {hours:.1f} h: no daily cycle can be told from it, so cyclical "
-            "demand equals steady demand"
+            f"the training part lasts {hours:.1f} h: no daily cycle can be told from it, so "
+            "cyclical demand equals steady demand"
         )
     classes = {}
     for index, name in enumerate(CLASSES):
@@ -110,8 +110,8 @@ def _scale(train: pl.DataFrame, config: WorkloadConfig) -> tuple[ScaleFactors, C
     mean_ncu = float(by_window.to_numpy().mean())
     if not mean_ncu > 0:
         raise ValueError(
-            "the training part of the trace shows no CPU demand at all (no usage, and no task with a "
-            "CPU request); choose a window of the trace that has instances or usage"
+            "the training part of the trace shows no CPU demand at all (no usage, and no task with "
+            "a CPU request); choose a window of the trace that has instances or usage"
         )
     vcpu_per_ncu = config.target_vcpu / mean_ncu
     return ScaleFactors(
@@ -203,9 +203,7 @@ def _ratio(rows: pl.DataFrame, used: str, asked: str, config: WorkloadConfig) ->
 def _with_parts(marks: pl.DataFrame, split_us: int) -> pl.DataFrame:
     marked = marks.with_columns(is_held_out=pl.col("first_us") >= split_us)
     return (
-        marked.select(list(MARKS))
-        .cast(dict(MARKS))
-        .sort("workload_class", "first_us", "collection_id")
+        marked.select(list(MARKS)).cast(MARKS).sort("workload_class", "first_us", "collection_id")
     )
 
 
@@ -246,7 +244,7 @@ def _history(
     return (
         pl.concat(parts)
         .select(list(HISTORY))
-        .cast(dict(HISTORY))
+        .cast(HISTORY)
         .sort("window_us", pl.col("workload_class").cast(order))
     )
 
@@ -265,7 +263,7 @@ def _class_notes(name: str, one: ClassModel) -> list[str]:
         notes.append(f"{name}: too few complete lifetimes to fit their distribution")
     if one.imputed_share > 0:
         notes.append(
-            f"{name}: CPU and memory of {one.imputed_share:.0%} of the training windows are imputed "
-            "from requests and lives of collections, not measured"
+            f"{name}: CPU and memory of {one.imputed_share:.0%} of the training windows are "
+            "imputed from requests and lives of collections, not measured"
         )
     return notes

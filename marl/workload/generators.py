@@ -39,7 +39,7 @@ class FittedGenerator:
         weights: NDArray[np.float32],
         bursts: BurstConfig,
     ) -> None:
-        self.name = kind
+        self.name: str = kind
         self._model, self._weights, self._bursts = model, weights, bursts
         self._windows = _windows(model, split)
         self._classes = [model.classes.get(name, ClassModel()) for name in CLASSES]
@@ -50,7 +50,13 @@ class FittedGenerator:
     def sample(self, episodes: int, steps: int, rng: np.random.Generator) -> DemandBatch:
         """Draw `episodes` independent episodes of `steps` steps; see `DemandGenerator`."""
         _check_size(episodes, steps)
-        start_us = rng.choice(self._windows, episodes)
+        return self.paths(rng.choice(self._windows, episodes), steps, rng)
+
+    def paths(
+        self, start_us: NDArray[np.int64], steps: int, rng: np.random.Generator
+    ) -> DemandBatch:
+        """Draw one episode of `steps` steps from each of the trace times `start_us` (B,)."""
+        episodes = len(start_us)
         offsets = np.arange(1 - KERNEL_WINDOWS, steps, dtype=np.int64) * WINDOW_US
         time_us = start_us[:, None] + offsets
         drivers = np.zeros((episodes, steps, len(CLASSES), 3), np.float32)

@@ -41,7 +41,7 @@ def survival_kernel(lifetimes: LifetimeModel | None, windows: int = KERNEL_WINDO
     return np.asarray(alive.mean(axis=(1, 2)))
 
 
-def follow(counts: NDArray[np.floating], kernel: Floats) -> NDArray[np.floating]:
+def follow(counts: NDArray[np.floating], kernel: NDArray[np.floating]) -> NDArray[np.floating]:
     """Convolve (…, K−1+T) counts with a kernel (K,); the T values whose past is complete."""
     from scipy import fft
 

@@ -8,7 +8,7 @@ from typing import Final, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from marl.frozen import Frozen
 from marl.workload.choice import Score, choose, mean_score
@@ -39,9 +39,9 @@ class LifetimeModel(Frozen):
         observations, censored: what the fit saw.
     """
 
-    family: Family = "lognormal"
-    parameters: dict[str, float] = {"mu": 6.0, "sigma": 1.5}
-    scores: dict[str, Score] = {}
+    family: Family
+    parameters: dict[str, float]
+    scores: dict[str, Score] = Field(default_factory=dict)
     observations: int = 0
     censored: int = 0
 
@@ -214,7 +214,8 @@ def fit_lifetimes(
     cut = max(int(len(x) * (1 - validation_share)), 1)
     if (~mark[:cut]).sum() < _LEAST // 2 or cut == len(x):
         return fit_family("lognormal", x, mark)
-    validation, fitted = {}, {}
+    validation: dict[Family, Floats] = {}
+    fitted: dict[Family, LifetimeModel] = {}
     for family in families:
         early = fit_family(family, x[:cut], mark[:cut])
         validation[family] = early.log_likelihoods(x[cut:], mark[cut:])

@@ -92,7 +92,7 @@ class RequestModel(Frozen):
     cpu: Margin | None = None
     memory: Margin | None = None
     cells: tuple[tuple[float, ...], ...] = ()
-    scores: dict[str, Score] = {}
+    scores: dict[str, Score] = Field(default_factory=dict)
     observations: int = 0
 
     def log_density(self, logs: Floats) -> Floats:
@@ -227,7 +227,8 @@ def fit_requests(
         return None
     cut = max(int(len(logs) * (1 - validation_share)), 20)
     fitters = {"lognormal_mixture": _fit_mixture, "copula_pareto": _fit_copula}
-    validation, fitted = {}, {}
+    validation: dict[Family, Floats] = {}
+    fitted: dict[Family, RequestModel] = {}
     for family in families:
         validation[family] = fitters[family](logs[:cut]).log_density(logs[cut:])
         fitted[family] = fitters[family](logs)

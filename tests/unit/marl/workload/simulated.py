@@ -18,8 +18,8 @@ TRUTH = {
 }
 LIVES = {
     "web": LifetimeModel(family="weibull", parameters={"shape": 0.7, "scale_s": 20_000.0}),
-    "batch": LifetimeModel(parameters={"mu": 6.0, "sigma": 1.2}),
-    "ml": LifetimeModel(parameters={"mu": 8.5, "sigma": 0.8}),
+    "batch": LifetimeModel(family="lognormal", parameters={"mu": 6.0, "sigma": 1.2}),
+    "ml": LifetimeModel(family="lognormal", parameters={"mu": 8.5, "sigma": 0.8}),
 }
 TASK_NCU = {"web": 0.05, "batch": 0.01, "ml": 0.08}
 
