@@ -1,1 +1,1 @@
-"""(docstring)"""
+"""Evaluation: policies, tuned baselines, paired episodes, statistics. The page is in `report`."""

@@ -41,7 +41,7 @@ class TeamActor(nn.Module):
         hidden: Sequence[int],
         generator: torch.Generator,
         has_layer_norm: bool = True,
-        last_scale: float = 0.01,
+        last_scale: float = 0.001,
     ) -> None:
         super().__init__()
         if (baseline.abs() > 1).any() or not torch.isfinite(baseline).all():

@@ -33,6 +33,8 @@ class TrainConfig(Frozen):
         evaluate_every: epochs between held-in evaluations.
         evaluate_envs: episodes of each evaluation, always the same weather.
         checkpoint_every: epochs between checkpoints.
+        critic_horizon: steps of exogenous future (demand, prices) that central critics are shown,
+            where the environment offers it; actors never are (pilot: worth a third of the gain).
         threads: threads of torch while training; small networks are fastest with one, and sums
             come out in the same order on every machine only when it is fixed.
     """
@@ -55,6 +57,7 @@ class TrainConfig(Frozen):
     evaluate_every: int = Field(default=5, ge=1)
     evaluate_envs: int = Field(default=64, ge=1)
     checkpoint_every: int = Field(default=10, ge=1)
+    critic_horizon: int = Field(default=0, ge=0)
     threads: int = Field(default=1, ge=1)
 
     @model_validator(mode="after")

@@ -81,13 +81,13 @@ class BatchedEnv(Protocol):
 MakeEnv = Callable[[int, int], BatchedEnv]
 
 
-def team_spec(env: BatchedEnv) -> TeamSpec:
-    """Sizes of an environment's observations, actions and state."""
+def team_spec(env: BatchedEnv, state_size: int) -> TeamSpec:
+    """Sizes of an environment's observations and actions; critics see `state_size` features."""
     return TeamSpec(
         agents=tuple(env.agents),
         obs_sizes=tuple(int(env.observation_spec[agent].shape[0]) for agent in env.agents),
         action_sizes=tuple(int(env.action_spec[agent].shape[0]) for agent in env.agents),
-        state_size=int(env.state().shape[1]),
+        state_size=state_size,
     )
 
 

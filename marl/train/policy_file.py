@@ -6,6 +6,7 @@ input and output means, so a policy is never fed another environment's observati
 
 import json
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +118,7 @@ def load_policy_file(path: Path) -> StoredPolicy:
                 f"{path} has policy format {content.get('format')}; this version reads {FORMAT}"
             )
         card = PolicyCard.model_validate(content)
+        _refuse_other_sizes(card, tensors)
         actor = _build(card)
         actor.load_state_dict(tensors)
     except PolicyFileError:
@@ -125,6 +127,16 @@ def load_policy_file(path: Path) -> StoredPolicy:
         raise PolicyFileError(f"{path}: card and weights do not fit together: {error}") from error
     _refuse_not_finite(tensors, path)
     return StoredPolicy(card, actor.eval().requires_grad_(False))
+
+
+def _refuse_other_sizes(card: PolicyCard, tensors: dict[str, torch.Tensor]) -> None:
+    """Compare the card's sizes with the weights before anything of the card's size is allocated."""
+    spec = card.spec()
+    widths = (max(spec.obs_sizes), *card.hidden, max(spec.action_sizes))
+    for layer, (width_in, width_out) in enumerate(pairwise(widths)):
+        shape = tuple(tensors[f"mlp.weights.{layer}"].shape)
+        if shape != (len(card.agents), width_in, width_out):
+            raise ValueError(f"layer {layer} is {shape}, the card says {width_in} to {width_out}")
 
 
 def _build(card: PolicyCard) -> TeamActor:

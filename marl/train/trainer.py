@@ -44,7 +44,12 @@ class Trainer:
         self.env = make_env(config.num_envs, seed)
         self.held_in_env = make_env(config.evaluate_envs, _HELD_IN_SEED)
         self.env.reset(seed=seed)
-        self.spec = team_spec(self.env)
+        if config.critic_horizon and not hasattr(self.env, "future"):
+            raise ValueError(
+                f"critic_horizon is {config.critic_horizon}, but {type(self.env).__name__} has no "
+                "future(horizon) to show; set critic_horizon=0"
+            )
+        self.spec = team_spec(self.env, self._state().shape[1])
         self.device = self.env.state().device
         self.learner = Maddpg(
             config.learner,
@@ -144,7 +149,7 @@ class Trainer:
         is_last: bool,
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """One noisy step of all clouds into the buffer; next observations and what to log."""
-        state = self.env.state()
+        state = self._state()
         residual = self.learner.act(obs_BNF, self.noise.sample(sigma))
         action = self.learner.actor.action(residual)
         step = self.env.step(self.spec.unpack_actions(action))
@@ -178,6 +183,18 @@ class Trainer:
             n_step=config.n_step,
             generator=self.sampling,
         )
+
+    def _state(self) -> Tensor:
+        """(B, S) what critics see now: the global state and, where asked for, what is to come.
+
+        The weather does not depend on actions, so a critic that sees it keeps the gradient right
+        and sheds variance (input-dependent baselines: Mao et al. 2019, arXiv:1807.02264).
+        """
+        state = self.env.state()
+        if not self.config.critic_horizon:
+            return state
+        future = self.env.future(self.config.critic_horizon)  # type: ignore[attr-defined]
+        return torch.cat([state, future], 1)
 
     def _generator(self, purpose: str) -> torch.Generator:
         return torch.Generator().manual_seed(derive_seed(self.config.seed, purpose))

@@ -57,6 +57,12 @@ class LqTeam:
     def step(self, actions):
         u = torch.stack([actions[a][:, 0] for a in self.agents])
         reward = -(Q * self.x**2 + R * (u**2).sum(0))
+        info = {
+            "cost_usd": (u**2).sum(0),
+            "requests": 1.0 + self.w[self.t].abs(),
+            "slo_attainment": (self.x.abs() < 0.5).float(),
+            "waste": self.x.abs(),
+        }
         self.x = A * self.x + B * u.sum(0) + self.w[self.t]
         self.t += 1
         over = self.t == self.steps

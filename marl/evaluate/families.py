@@ -1,0 +1,53 @@
+"""The baselines of provisioning: what each kind of operator may set, in the knobs' own units."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from marl.cloud.actions import encode, knobs
+from marl.cloud.types import SERVICES
+from marl.evaluate.baselines import BaselineFamily, JointAction
+
+# A careful engineer's autoscaler: HPA's usual 60 %, no floor, ten minutes before scaling in (the
+# default of a managed instance group), a third of the data as free disk space, one read replica.
+_ENGINEER: Final = {
+    "target_utilisation": 0.6,
+    "floor_share": 0.0,
+    "spot_share": 0.0,
+    "scale_in_window": 10.0,
+    "free_space_share": 0.3,
+    "read_replicas": 1.0,
+}
+# A static plan: capacity for the peak times a tuned headroom, bought once, nothing scales (the
+# autoscaler's target is at its limit, so that only demand above the floor could move it).
+_STATIC: Final = {**_ENGINEER, "target_utilisation": 0.95, "floor_share": 1.2}
+_STATIC_RANGES: Final = {
+    "floor_share": (0.6, 1.5),
+    "free_space_share": (0.05, 1.0),
+    "read_replicas": (0.0, 3.0),
+}
+
+
+def provisioning_families() -> tuple[BaselineFamily, ...]:
+    """Static peak provisioning, and reactive target tracking with every knob free."""
+    everything = {knob.name: (knob.low, knob.high) for agent in SERVICES for knob in knobs(agent)}
+    return (
+        _family("static_peak", _STATIC, _STATIC_RANGES),
+        _family("reactive", _ENGINEER, everything),
+    )
+
+
+def _family(
+    name: str, start: Mapping[str, float], free: Mapping[str, tuple[float, float]]
+) -> BaselineFamily:
+    lows = {knob: free.get(knob, (value, value))[0] for knob, value in start.items()}
+    highs = {knob: free.get(knob, (value, value))[1] for knob, value in start.items()}
+    return BaselineFamily(name=name, low=_action(lows), high=_action(highs), start=_action(start))
+
+
+def _action(values: Mapping[str, float]) -> JointAction:
+    return {
+        agent: tuple(
+            encode(agent, {knob.name: values[knob.name] for knob in knobs(agent)}).tolist()
+        )
+        for agent in SERVICES
+    }

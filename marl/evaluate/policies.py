@@ -1,0 +1,193 @@
+"""Policies as evaluation sees them: a name, and actions from observations.
+
+Baselines' parameters are found in `marl.evaluate.baselines`; learned policies are read from files
+(`marl.train.policy_file`). Playing them is `marl.evaluate.rollout`.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import torch
+from torch import Tensor
+
+from marl.algos.base import TeamSpec
+from marl.evaluate.baselines import BaselineSet
+from marl.train.policy_file import StoredPolicy, load_policy_file
+
+if TYPE_CHECKING:
+    from marl.train.env import BatchedEnv
+
+# Where the lineage leaves policies below the data folder; `load_policy` looks there by name.
+BASELINES_FILE = Path("baseline_policies") / "baselines.json"
+TRAINED_FOLDER = Path("trained_policies")
+
+
+def trained_policy_name(learner: str, training_seed: int) -> str:
+    """File name of a trained policy in the folder of `trained_policies`."""
+    return f"{learner}-seed{training_seed}.safetensors"
+
+
+class Policy(Protocol):
+    """Something that acts for all agents of B clouds, each agent from its own observation."""
+
+    @property
+    def name(self) -> str:
+        """What tables call it."""
+        ...
+
+    @property
+    def training_seed(self) -> int | None:
+        """Seed of the training run; None where nothing was trained."""
+        ...
+
+    def begin(self, env: "BatchedEnv", seed: int) -> None:
+        """Prepare for new episodes in `env`; refuse an environment it was not made for."""
+        ...
+
+    def act(self, obs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Actions in [-1, 1], agent → (B, A_i), for observations agent → (B, F_i)."""
+        ...
+
+
+class ConstantPolicy:
+    """The same joint action always: static plans, and rule-based autoscalers.
+
+    An autoscaler is a constant action because the knobs are the autoscaler's settings; the scaling
+    itself happens in the simulated cloud.
+    """
+
+    training_seed: int | None = None
+
+    def __init__(self, name: str, action: Mapping[str, Sequence[float]]) -> None:
+        self.name = name
+        self.action = {agent: torch.tensor(list(values)) for agent, values in action.items()}
+
+    def begin(self, env: "BatchedEnv", seed: int) -> None:
+        """Refuse an environment with other knobs."""
+        sizes = {agent: len(values) for agent, values in self.action.items()}
+        _refuse_mismatch(self.name, "knobs", sizes, _sizes(env.action_spec))
+
+    def act(self, obs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The constant, for every cloud."""
+        return {
+            agent: values.to(obs[agent].device).expand(len(obs[agent]), -1)
+            for agent, values in self.action.items()
+        }
+
+
+class RandomPolicy:
+    """Every knob uniform over its range at every step, from a random state of its own."""
+
+    name = "random"
+    training_seed: int | None = None
+
+    def begin(self, env: "BatchedEnv", seed: int) -> None:
+        """Seed the draws; the same seed gives the same actions."""
+        self._sizes = _sizes(env.action_spec)
+        self._generator = torch.Generator().manual_seed(seed)
+
+    def act(self, obs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Fresh draws."""
+        return {
+            agent: (torch.rand((len(obs[agent]), size), generator=self._generator) * 2 - 1).to(
+                obs[agent].device
+            )
+            for agent, size in self._sizes.items()
+        }
+
+
+class LearnedPolicy:
+    """A trained policy, without exploration noise.
+
+    Args:
+        stored: the policy read from its file.
+        name: what tables call it; the learner's name if absent.
+    """
+
+    def __init__(self, stored: StoredPolicy, name: str | None = None) -> None:
+        self.card = stored.card
+        self.actor = stored.actor
+        self.name = name or stored.card.learner
+        self.training_seed: int | None = stored.card.training_seed
+        self.spec: TeamSpec = stored.card.spec()
+
+    def begin(self, env: "BatchedEnv", seed: int) -> None:
+        """Refuse an environment whose observations or knobs are not those it was trained on."""
+        fields = {agent: len(names) for agent, names in self.card.observation_fields.items()}
+        knobs = {agent: len(names) for agent, names in self.card.knobs.items()}
+        _refuse_mismatch(self.name, "observation fields", fields, _sizes(env.observation_spec))
+        _refuse_mismatch(self.name, "knobs", knobs, _sizes(env.action_spec))
+        for attribute, known in (
+            ("observation_names", self.card.observation_fields),
+            ("action_names", self.card.knobs),
+        ):
+            named = getattr(env, attribute, None)
+            for agent in known if named is not None else ():
+                if tuple(named[agent]) != known[agent]:
+                    raise ValueError(
+                        f"{self.name} was trained with {attribute} {known[agent]} of {agent}; this "
+                        f"environment has {tuple(named[agent])}: train it again"
+                    )
+
+    @torch.no_grad()
+    def act(self, obs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Each agent's actor on its own observation."""
+        packed = self.spec.pack_obs(obs)
+        return self.spec.unpack_actions(self.actor.action(self.actor(packed)))
+
+
+def load_policy(
+    name_or_path: str | Path, *, data: Path | None = None, training_seed: int | None = None
+) -> Policy:
+    """A policy by name or from a policy file.
+
+    Args:
+        name_or_path: "random"; a tuned baseline ("static_peak", "reactive"); a learner that the
+            lineage trained ("maddpg"); or the path of a policy file.
+        data: the data folder; STRATOFORM_DATA or `data` if absent.
+        training_seed: which of a learner's training runs; the lowest seed if absent.
+
+    Raises:
+        FileNotFoundError: nothing of that name; the message lists what there is and what makes it.
+        PolicyFileError: the file is no usable policy.
+    """
+    name = str(name_or_path)
+    if name == RandomPolicy.name:
+        return RandomPolicy()
+    if Path(name).suffix or os.sep in name:
+        return LearnedPolicy(load_policy_file(Path(name)))
+    data = data or Path(os.environ.get("STRATOFORM_DATA", "data"))
+    baselines = _stored_baselines(data)
+    if baselines is not None and name in baselines.actions():
+        return ConstantPolicy(name, baselines.actions()[name])
+    folder = data / TRAINED_FOLDER
+    wanted = f"{name}-seed{'*' if training_seed is None else training_seed}.safetensors"
+    files = sorted(folder.glob(wanted), key=lambda file: int(file.stem.rpartition("-seed")[2]))
+    if files:
+        return LearnedPolicy(load_policy_file(files[0]))
+    known = ["random", *(baselines.actions() if baselines else ())]
+    known += sorted({file.stem.rpartition("-seed")[0] for file in folder.glob("*.safetensors")})
+    raise FileNotFoundError(
+        f"no policy {name!r} in {data}; there are: {', '.join(known)}. "
+        "`dagster asset materialize --select '*trained_policies,*baseline_policies'` makes more"
+    )
+
+
+def _stored_baselines(data: Path) -> BaselineSet | None:
+    path = data / BASELINES_FILE
+    if not path.is_file():
+        return None
+    return BaselineSet.model_validate_json(path.read_text(encoding="utf-8"))
+
+
+def _sizes(spec: Mapping[str, "object"]) -> dict[str, int]:
+    return {agent: int(space.shape[0]) for agent, space in spec.items()}  # type: ignore[attr-defined]
+
+
+def _refuse_mismatch(
+    name: str, what: str, known: Mapping[str, int], found: Mapping[str, int]
+) -> None:
+    if dict(known) != dict(found):
+        raise ValueError(f"{name} was made for {what} {dict(known)}; this world has {dict(found)}")
