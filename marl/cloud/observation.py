@@ -10,6 +10,7 @@ from typing import Final
 import torch
 from torch import Tensor
 
+from marl.cloud.actions import SIZES, column
 from marl.cloud.params import CloudParams
 from marl.cloud.pricing import reference_capacity_usd
 from marl.cloud.types import AGE_GROUPS, HISTORY, POOLS, SERVICES, CloudState
@@ -178,3 +179,24 @@ def observations(features: Tensor) -> dict[str, Tensor]:
         agent: features.index_select(1, columns.to(features.device))
         for agent, columns in _COLUMNS.items()
     }
+
+
+_TIER_KNOBS: Final = [
+    column("database", name) - sum(SIZES[:3])
+    for name in ("target_utilisation", "floor_share", "scale_in_window")
+]
+
+
+def action_masks(state: CloudState) -> dict[str, Tensor]:
+    """Agent to (B, A) int8, 0 where a knob can do nothing in the coming step.
+
+    That is the database's tier while a change of it is under way and will still be then.
+    """
+    batch = len(state.pools)
+    masks = {
+        agent: torch.ones((batch, size), dtype=torch.int8, device=state.pools.device)
+        for agent, size in zip(SERVICES, SIZES, strict=True)
+    }
+    is_free = state.pending[:, POOLS.index("database"), 1:].sum(1) <= 0
+    masks["database"][:, _TIER_KNOBS] = is_free[:, None].to(torch.int8)
+    return masks

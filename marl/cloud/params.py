@@ -224,6 +224,7 @@ class CloudParams:
     lags: Tensor  # (W,) 0, 1, ...
     slots: Tensor  # (D,) 1, 2, ...
     can_shrink: Tensor  # (K,) 0 for disks
+    is_exclusive: Tensor  # (K,) bool: no new order while one is pending (Cloud SQL's tier)
     spread: Tensor  # (Z,) rounds whole spot VMs over zones
     weights: Tensor  # (4,)
 
@@ -281,6 +282,7 @@ def build_params(
         lags=torch.arange(HISTORY, dtype=torch.float32, device=device),
         slots=torch.arange(1, DELAY_SLOTS + 1, dtype=torch.float32, device=device),
         can_shrink=tensor([1, 1, 0, 1, 1, 1]),
+        is_exclusive=tensor([0, 0, 0, 0, 1, 0]) > 0,
         spread=torch.arange(config.zones - 1, -1, -1, dtype=torch.float32, device=device),
         weights=tensor(config.weights.values()),
     )

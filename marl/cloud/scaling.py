@@ -116,7 +116,11 @@ def age(spot: Tensor) -> Tensor:
 def provision(
     state: CloudState, knobs: Tensor, weather: WeatherStep, params: CloudParams
 ) -> Provisioned:
-    """Arrivals of earlier orders, new orders and removals by the rule, then preemptions."""
+    """Arrivals of earlier orders, new orders and removals by the rule, then preemptions.
+
+    Cloud SQL runs one operation on an instance at a time: while a change of tier is under way the
+    rule neither adds to it nor takes it back.
+    """
     arrived = state.pending[:, :, 0]
     pending = torch.cat((state.pending[:, :, 1:], torch.zeros_like(state.pending[:, :, :1])), 2)
     zones = params.config.zones
@@ -131,7 +135,9 @@ def provision(
 
     wanted = recommended_load(state.loads, knobs, params)
     target = desired_units(wanted, knobs, state.stored_gib, pools[:, 5], params)
-    order = target - pools - pending.sum(2)
+    ordered = pending.sum(2)
+    is_busy = (ordered > 0) & params.is_exclusive
+    order = torch.where(is_busy, 0.0, target - pools - ordered)
     up = order.clamp_min(0.0)
     down = torch.minimum((up - order) * params.can_shrink, pools)
     # Between on-demand and spot: make before break. No VM goes while it is still needed.

@@ -16,6 +16,7 @@ from marl.cloud.dynamics import Cloud, initial_state, knobs_from_actions, step
 from marl.cloud.observation import (
     LIMIT,
     STATE_NAMES,
+    action_masks,
     global_state,
     observation_names,
     observations,
@@ -78,7 +79,13 @@ class BatchedEnv:
         self.action_spec: dict[str, spaces.Box] = {
             agent: spaces.Box(-1.0, 1.0, (len(knobs(agent)),), np.float32) for agent in self.agents
         }
-        self.state_size = len(STATE_NAMES)
+        self.observation_names: dict[str, tuple[str, ...]] = {
+            agent: observation_names(agent) for agent in self.agents
+        }
+        self.action_names: dict[str, tuple[str, ...]] = {
+            agent: tuple(knob.name for knob in knobs(agent)) for agent in self.agents
+        }
+        self.state_names: tuple[str, ...] = STATE_NAMES
         self.final_obs: dict[str, Tensor] | None = None
         self.final_state: Tensor | None = None
         self._seed = _checked_seed(seed)
@@ -159,10 +166,14 @@ class BatchedEnv:
         return Step(obs, reward, self._never, truncated, outcome.info)
 
     def state(self) -> Tensor:
-        """(B, state_size) global state, columns `marl.cloud.observation.STATE_NAMES`."""
+        """(B, S) float32 global state, columns `state_names`."""
         if self._features is None:
             raise RuntimeError("call reset() first")
         return self._features
+
+    def action_masks(self) -> dict[str, Tensor]:
+        """Agent to (B, A) int8: 0 where a knob can do nothing in the coming step."""
+        return action_masks(self.cloud_state)
 
     def _begin(self) -> dict[str, Tensor]:
         self._episode += 1
