@@ -33,10 +33,18 @@ _COUNTED: Final = {
 _LIVE_EVENTS: Final = ("SUBMIT", "QUEUE", "ENABLE", "SCHEDULE")
 
 
+def _with_life(events: pl.LazyFrame) -> pl.LazyFrame:
+    """Add the time of each terminal event, and of each that says life goes on."""
+    time = pl.col("time_us")
+    return events.with_columns(
+        terminal_us=pl.when(pl.col("event").is_in(TERMINAL_EVENTS)).then(time),
+        live_us=pl.when(pl.col("event").is_in(_LIVE_EVENTS)).then(time),
+    )
+
+
 def _ended_us() -> pl.Expr:
     """Time of the last terminal event unless life went on after it; null when none was seen."""
-    terminal = pl.col("time_us").filter(pl.col("event").is_in(TERMINAL_EVENTS)).max()
-    live = pl.col("time_us").filter(pl.col("event").is_in(_LIVE_EVENTS)).max()
+    terminal, live = pl.col("terminal_us").max(), pl.col("live_us").max()
     return pl.when(terminal >= live.fill_null(terminal), terminal < AFTER_END_US).then(terminal)
 
 
@@ -53,7 +61,7 @@ def _seen() -> list[pl.Expr]:
 def collection_facts(tables: Mapping[str, Path]) -> pl.DataFrame:
     """From collection events: collection_id, collection_type, user, first, last and end."""
     return (
-        scan_table(tables, "collections")
+        _with_life(scan_table(tables, "collections"))
         .group_by(_KEY)
         .agg(
             pl.col("collection_type").min(),
@@ -181,7 +189,7 @@ def _requests(events: pl.DataFrame) -> pl.DataFrame:
     columns = ("cpu_request_ncu", "memory_request_nmu")
     names = {column: column.rsplit("_", 1) for column in columns}
     each = (
-        events.lazy()
+        _with_life(events.lazy())
         .group_by(INSTANCE, maintain_order=True)
         .agg(
             _ended_us().alias("ended_us"),

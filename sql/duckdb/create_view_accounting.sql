@@ -1,0 +1,3 @@
+-- Where every record of each table went: kept, quarantined by reason, or filtered.
+CREATE OR REPLACE VIEW accounting AS
+SELECT * FROM $rows;

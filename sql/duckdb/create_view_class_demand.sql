@@ -1,0 +1,3 @@
+-- Demand of each workload class every five minutes.
+CREATE OR REPLACE VIEW class_demand AS
+SELECT * FROM $rows;

@@ -1,0 +1,3 @@
+-- Life-cycle events of jobs and alloc sets.
+CREATE OR REPLACE VIEW collections AS
+SELECT * FROM $rows;

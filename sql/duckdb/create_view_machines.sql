@@ -1,0 +1,3 @@
+-- Machines added, removed and resized.
+CREATE OR REPLACE VIEW machines AS
+SELECT * FROM $rows;
