@@ -3,11 +3,14 @@
 import json
 import os
 import platform
+import re
 import shlex
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +32,15 @@ class Terraform:
         program: path of the executable.
         cli_config: a CLI configuration whose one installation method is the mirror.
         home: a home folder of its own, for the plugin's certificate.
+        schemas: the provider's parsed schemas.
+        reattach: address of a provider that already runs, or "" to start one per command.
     """
 
     program: Path
     cli_config: Path
     home: Path
+    schemas: Path
+    reattach: str = ""
 
     def run(self, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run `terraform arguments` in `folder`; the caller judges the exit status."""
@@ -49,6 +56,8 @@ class Terraform:
             "TF_INPUT": "0",
             "CHECKPOINT_DISABLE": "1",
         }
+        if self.reattach:
+            env["TF_REATTACH_PROVIDERS"] = self.reattach
         command = [str(self.program), *arguments]
         return subprocess.run(
             command, cwd=folder, env=env, capture_output=True, text=True, timeout=180, check=False
@@ -64,6 +73,21 @@ class Terraform:
         """The outputs' values after apply."""
         outputs = json.loads(self.ok(folder, "output", "-json"))
         return {name: each["value"] for name, each in outputs.items()}
+
+    @contextmanager
+    def with_running_provider(self) -> Iterator["Terraform"]:
+        """The same Terraform with one provider process for all commands: four times as fast."""
+        command = [*_provider_command(self.schemas), "--dev"]
+        env = os.environ | {"PYTHONPATH": str(REPO), "PYTHONUNBUFFERED": "1"}
+        with subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True) as process:
+            try:
+                assert process.stdout is not None
+                said = (re.search(r"TF_REATTACH_PROVIDERS='(.+)'", line) for line in process.stdout)
+                address = next((match[1] for match in said if match), None)
+                assert address is not None, "the provider ended before it was ready"
+                yield replace(self, reattach=address)
+            finally:
+                process.terminate()
 
 
 def install(root: Path) -> Terraform:
@@ -82,7 +106,7 @@ def install(root: Path) -> Terraform:
     plugin = mirror / "registry.terraform.io/hashicorp/google" / VERSION / _target()
     plugin.mkdir(parents=True)
     launcher = plugin / f"terraform-provider-google_v{VERSION}"
-    command = [sys.executable, "-m", "tests.doubles.terraform_provider", str(schemas)]
+    command = _provider_command(schemas)
     launcher.write_text(
         f'#!/bin/sh\nexport PYTHONPATH={shlex.quote(str(REPO))}\nexec {shlex.join(command)} "$@"\n'
     )
@@ -92,7 +116,11 @@ def install(root: Path) -> Terraform:
         f"provider_installation {{\n  filesystem_mirror {{\n    path = {json.dumps(str(mirror))}\n"
         "  }\n}\ndisable_checkpoint = true\n"
     )
-    return Terraform(Path(program), cli_config, home)
+    return Terraform(Path(program), cli_config, home, schemas)
+
+
+def _provider_command(schemas: Path) -> list[str]:
+    return [sys.executable, "-m", "tests.doubles.terraform_provider", str(schemas)]
 
 
 def _target() -> str:

@@ -20,7 +20,7 @@ _LABEL_VALUE = re.compile(r"[-_a-z0-9]{0,63}")
 
 def problems(kind: str, block: Block, config: dict[str, Any]) -> list[Problem]:
     """Everything wrong with a configuration whose types are already right."""
-    found = list(_enums(block, config, []))
+    found = list(_attributes(block, config, []))
     for path, check in _RULES.get(kind, {}).items():
         value = config.get(path)
         if value is not None and value is not UNKNOWN and (message := check(value)):
@@ -52,17 +52,19 @@ def forbids_deletion(kind: str, state: dict[str, Any]) -> str | None:
     return None
 
 
-def _enums(block: Block, config: dict[str, Any], path: Path) -> Iterator[Problem]:
+def _attributes(block: Block, config: dict[str, Any], path: Path) -> Iterator[Problem]:
     for name, attribute in block["attributes"].items():
         allowed, value = attribute.get("enum"), config.get(name)
         if allowed and isinstance(value, str) and value not in allowed:
             yield [*path, name], f"expected {name} to be one of {allowed}, got {value!r}"
+        if value is not None and not (attribute.get("optional") or attribute.get("required")):
+            yield [*path, name], f'Can\'t configure a value for "{name}": Google decides it'
     for name, nested in block["blocks"].items():
         inner = config.get(name)
         for index, each in enumerate(inner if isinstance(inner, list) else []):
             if isinstance(each, dict):
                 deeper = [*path, name] + ([index] if nested["nesting"] == "list" else [])
-                yield from _enums(nested["block"], each, deeper)
+                yield from _attributes(nested["block"], each, deeper)
 
 
 def _matches(pattern: re.Pattern[str], meaning: str) -> Callable[[str], str | None]:

@@ -1,0 +1,1 @@
+"""The written module under the real Terraform, against the stand-in provider."""

@@ -1,0 +1,1 @@
+"""Unit tests of the provisioning plan, its cost and its HCL."""

@@ -1,0 +1,101 @@
+"""Plans that no Google Cloud could hold are refused where they are made."""
+
+import pytest
+from pydantic import ValidationError
+
+from marl.gcp.plan import BucketPlan, ComputePlan, DatabasePlan, NetworkPlan, StoragePlan
+from tests.unit.marl.gcp.example_plans import example_plan
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", "-shop", "shop-", "Shop", "9shop", "a" * 43, "shop_1", 'shop"', "${x}", "shop\n", "sh op"],
+)
+def test_bad_names_are_refused(name: str) -> None:
+    with pytest.raises(ValidationError, match="name"):
+        example_plan(name=name)
+
+
+@pytest.mark.parametrize("name", ["a", "a" * 42, "a--b", "shop-2"])
+def test_good_names_are_taken(name: str) -> None:
+    assert example_plan(name=name).name == name
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"region": "us central1"}, "region"),
+        ({"zones": ("europe-west1-b",)}, "'europe-west1-b' is not in region 'us-central1'"),
+        ({"zones": ("us-central1-a", "us-central1-a")}, "named twice"),
+        ({"zones": ()}, "zones"),
+    ],
+)
+def test_places_must_agree(changes, message) -> None:
+    with pytest.raises(ValidationError, match=message):
+        example_plan(**changes)
+
+
+def test_replicas_must_be_in_order() -> None:
+    with pytest.raises(ValidationError, match="min_replicas 5 is above max_replicas 4"):
+        ComputePlan(
+            machine_type="n2-standard-4",
+            min_replicas=5,
+            max_replicas=4,
+            target_cpu_utilisation=0.5,
+            spot_share=0,
+        )
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"lifecycle": ((90, "NEARLINE"), (30, "COLDLINE"))}, "increase"),
+        ({"lifecycle": ((0, "NEARLINE"),)}, "at least 1 day"),
+        ({"lifecycle": ((30, "COLDLINE"), (90, "NEARLINE"))}, "colder"),
+        ({"storage_class": "ARCHIVE", "lifecycle": ((30, "COLDLINE"),)}, "colder"),
+        ({"lifecycle": ((30, "NEARLINE"),), "delete_after_days": 30}, "before the last"),
+        ({"name_suffix": "Logs"}, "name_suffix"),
+        ({"name_suffix": "../x"}, "name_suffix"),
+    ],
+)
+def test_buckets_age_in_order(fields, message) -> None:
+    with pytest.raises(ValidationError, match=message):
+        BucketPlan(**({"name_suffix": "logs"} | fields))
+
+
+def test_two_buckets_cannot_share_a_name() -> None:
+    buckets = (BucketPlan(name_suffix="logs"), BucketPlan(name_suffix="logs"))
+    with pytest.raises(ValidationError, match="same name_suffix"):
+        StoragePlan(disk_type="pd-ssd", disk_gib=10, buckets=buckets)
+
+
+def test_only_hyperdisk_takes_iops() -> None:
+    with pytest.raises(ValidationError, match="takes no provisioned_iops"):
+        StoragePlan(disk_type="pd-ssd", disk_gib=10, provisioned_iops=3000)
+
+
+@pytest.mark.parametrize("cidr", ["10.0.0.1/24", "10.0.0.0/30", "300.0.0.0/8", "::/64", "nonsense"])
+def test_bad_subnets_are_refused(cidr: str) -> None:
+    with pytest.raises(ValidationError, match="subnet_cidr"):
+        NetworkPlan(peak_gbps=1, subnet_cidr=cidr)
+
+
+@pytest.mark.parametrize("path", ["healthz", "/a b", "/a\nb"])
+def test_bad_paths_are_refused(path: str) -> None:
+    with pytest.raises(ValidationError, match="health_check_path"):
+        NetworkPlan(peak_gbps=1, health_check_path=path)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"tier": "custom-4"},
+        {"database_version": "SQLSERVER_2019_STANDARD"},  # no IAM sign-in: would need a password
+        {"database_version": "POSTGRES_16; DROP"},
+        {"read_replicas": 11},
+    ],
+)
+def test_bad_databases_are_refused(fields) -> None:
+    good = {"tier": "db-custom-2-8192", "has_ha": False, "read_replicas": 0, "disk_gib": 10}
+    with pytest.raises(ValidationError):
+        DatabasePlan(**(good | fields))
