@@ -49,7 +49,8 @@ def literal(value: Value, indent: int = 0) -> str:
 
     Args:
         value: text, truth value, finite number, None, or lists and string-keyed maps of such.
-            Maps keep their order and take one line an entry; lists of maps one line a map.
+            Maps keep their order and take one line an entry; lists of maps one line a map. Keys of
+            other than ASCII letters are legal, but fmt may align them otherwise.
         indent: column at which the expression's line begins, for the lines after the first.
 
     Raises:
@@ -105,7 +106,7 @@ def _runs(entries: list[tuple[str, str]]) -> list[list[tuple[str, str]]]:
 
 def _list(value: Sequence[Value], indent: int) -> str:
     if not any(isinstance(each, Mapping) and each for each in value):
-        return "[" + ", ".join(literal(each) for each in value) + "]"
+        return _inline(value)
     pad = " " * (indent + 2)
     lines = [f"{pad}{_inline(each)}," for each in value]
     return "[\n" + "\n".join(lines) + f"\n{' ' * indent}]"
