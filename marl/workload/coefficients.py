@@ -6,7 +6,7 @@ Fitting and generating belong to `fit` and `generators`.
 """
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -130,7 +130,7 @@ class Coefficients(Frozen):
         """(C,) values of one term, in the order of `CLASSES`."""
         return np.array([self.terms[workload][name].value for workload in CLASSES])
 
-    def rows(self) -> list[dict[str, str | float | bool]]:
+    def rows(self) -> list[dict[str, Any]]:
         """One row an assumption, for tables in reports."""
         named = [("scale", name, one) for name, one in sorted(self.scales.items())]
         named += [

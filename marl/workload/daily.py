@@ -33,11 +33,11 @@ def design(time_us: NDArray[np.int64], harmonics: int) -> Floats:
 
 
 def factor(time_us: NDArray[np.int64], coefficients: tuple[float, ...]) -> Floats:
-    """exp(daily terms) at trace times, scaled so that its mean over a whole day is 1."""
+    """exp(daily terms) of the windows that hold the trace times, scaled to a daily mean of 1."""
     day = np.arange(0, DAY_US, WINDOW_US)
     beta = np.asarray(coefficients)
-    mean = np.exp(design(day, len(beta) // 2) @ beta).mean()
-    return np.asarray(np.exp(design(time_us, len(beta) // 2) @ beta) / mean)
+    cycle = np.exp(design(day, len(beta) // 2) @ beta)
+    return np.asarray((cycle / cycle.mean())[time_us % DAY_US // WINDOW_US])
 
 
 def fit_counts(

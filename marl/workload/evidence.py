@@ -25,7 +25,7 @@ UNITS: Final = {
     "memory_request_nmu": "NMU / task",
     "lifetime_s": "s",
 }
-_DRAWN: Final = 200_000  # windows drawn in all, at most; at least 20 replicas
+_DRAWN: Final = 100_000  # windows drawn in all, at most; at least 20 replicas
 _REPLICAS: Final = 100
 
 

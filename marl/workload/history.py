@@ -30,6 +30,7 @@ _COVERED: Final = 0.5  # usage of this share of what runs counts as having measu
 _LEAST_MEASURED: Final = 12  # windows needed to learn what a class uses of its requests
 _LEAST_DONORS: Final = 20
 _LENGTHS_S: Final = (300.0, 3600.0, 86_400.0)  # edges between lives counted as alike
+_LONG: Final = 2  # of these lengths, jobs that ran before the trace may give work as well
 _WORK: Final = ("tasks", "cpu_request_ncu", "memory_request_nmu", "busy_share")
 DEMAND: Final = pl.Schema(
     {
@@ -143,9 +144,12 @@ def demand_notes(tables: Mapping[str, Path], demand: pl.DataFrame) -> tuple[str,
 def draw_work(jobs: pl.DataFrame, split_us: int, rng: np.random.Generator) -> pl.DataFrame:
     """Give jobs without tasks the work of a random job of the same class and length.
 
+    Few long-lived jobs arrive within the hours whose tasks a bounded trace shows; for jobs that
+    live over an hour, those that already ran when the trace began give too.
+
     Hot-deck imputation (Andridge & Little, International Statistical Review 78:1, 2010,
-    doi:10.1111/j.1751-5823.2010.00103.x). Donors arrived in the training part with tasks and
-    requests; where a class has fewer than 20 of a length, its donors of every length serve; a
+    doi:10.1111/j.1751-5823.2010.00103.x). Donors are jobs of the training part with tasks
+    and requests; where a class has fewer than 20 of a length, its donors of every length serve; a
     class without donors keeps no work.
 
     Args:
@@ -161,7 +165,8 @@ def draw_work(jobs: pl.DataFrame, split_us: int, rng: np.random.Generator) -> pl
     is_known = jobs.select(
         pl.all_horizontal(pl.col(name).is_not_null() for name in _WORK)
     ).to_series()
-    can_give = (is_known & ~jobs["is_snapshot"] & (jobs["start_us"] < split_us)).to_numpy()
+    arrived = (~jobs["is_snapshot"]).to_numpy() | (length >= _LONG)
+    can_give = arrived & (is_known & (jobs["start_us"] < split_us)).to_numpy()
     lacks = jobs["tasks"].is_null().to_numpy()
     source = np.arange(jobs.height)
     is_drawn = np.zeros(jobs.height, bool)

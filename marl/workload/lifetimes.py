@@ -23,7 +23,7 @@ PARAMETERS: Final[dict[Family, tuple[str, ...]]] = {
     "lognormal_mixture": ("share", "mu_1", "sigma_1", "mu_2", "sigma_2"),
 }
 LEAST_S: Final = 1.0  # shorter lifetimes are only known to be shorter (left-censored)
-_MOST: Final = 20_000  # observations a fit looks at (evenly spaced ones of more)
+_MOST: Final = 8_000  # observations a fit looks at (evenly spaced ones of more)
 _LEAST: Final = 8  # complete observations a fit needs
 
 

@@ -16,7 +16,7 @@ from marl.workload.choice import Score, choose, mean_score
 Floats = NDArray[np.float64]
 Family = Literal["lognormal_mixture", "copula_pareto"]
 FAMILIES: Final[tuple[Family, ...]] = ("lognormal_mixture", "copula_pareto")
-_MOST: Final = 20_000  # pairs a fit looks at (evenly spaced ones of more)
+_MOST: Final = 10_000  # pairs a fit looks at (evenly spaced ones of more)
 _LEAST: Final = 30
 _ROUNDING: Final = 0.05  # requests are scaled and rounded in the trace: spread by ±5 % before a fit
 _TAIL: Final = 0.95  # share below the threshold of the Pareto tail
