@@ -16,7 +16,7 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from marl.cloud.catalogue import DiskType, MachineType, PriceCatalog
-from marl.cloud.types import DELAY_SLOTS, HISTORY, OBJECTIVES
+from marl.cloud.types import DELAY_SLOTS, HISTORY, OBJECTIVES, SERVICES
 from marl.frozen import Frozen
 from marl.workload.demand import CHANNELS, CLASSES, DemandBatch, DemandGenerator
 
@@ -221,7 +221,7 @@ class CloudParams:
     units_per_load: Tensor  # (S,) VMs per vCPU, disk steps per IOPS, proxies per Gbps, tier steps
     service_s: Tensor  # (S,) mean service time of a web request
     drain: Tensor  # (C, 1) part of a class's backlog the autoscalers count as load
-    lags: Tensor  # (W,) 0, 1, ...
+    lags: Tensor  # (S, W) age in steps of a load the scale-in window may hold; disks: only now
     slots: Tensor  # (D,) 1, 2, ...
     can_shrink: Tensor  # (K,) 0 for disks
     is_exclusive: Tensor  # (K,) bool: no new order while one is pending (Cloud SQL's tier)
@@ -279,7 +279,13 @@ def build_params(
             ]
         ),
         drain=tensor([1 / max(1.0, steps) for steps in deadlines])[:, None],
-        lags=torch.arange(HISTORY, dtype=torch.float32, device=device),
+        lags=tensor(
+            [
+                float(lag) if service != "storage" or lag == 0 else math.inf
+                for service in SERVICES
+                for lag in range(HISTORY)
+            ]
+        ).view(len(SERVICES), HISTORY),
         slots=torch.arange(1, DELAY_SLOTS + 1, dtype=torch.float32, device=device),
         can_shrink=tensor([1, 1, 0, 1, 1, 1]),
         is_exclusive=tensor([0, 0, 0, 0, 1, 0]) > 0,

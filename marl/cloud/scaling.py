@@ -20,9 +20,10 @@ from marl.cloud.params import (
 from marl.cloud.types import AGE_GROUPS, SERVICES, CloudState, WeatherStep
 
 _TOLERANCE = 1e-4  # a recommendation of 50.00001 VMs is 50 VMs, whatever the rounding of float32
+_HALF_UP = 0.5 + _TOLERANCE
 _TARGET = [column(service, "target_utilisation") for service in SERVICES]
 _FLOOR = [column(service, "floor_share") for service in SERVICES]
-# Disks only grow: the window has no meaning for them, and the network's stands in its place.
+# Disks have no window; `params.lags` sees to that, and the network's stands in its place.
 _WINDOW = [
     column(service if service != "storage" else "network", "scale_in_window")
     for service in SERVICES
@@ -73,14 +74,14 @@ def desired_units(
 
     The database's tier counts only on replicas that serve already (`replicas_now`, (B,)).
     """
-    replicas = torch.floor(knobs[:, _REPLICAS] + 0.5)
+    replicas = torch.floor(knobs[:, _REPLICAS] + _HALF_UP)
     vms, disks, proxies, tier = (wanted * params.units_per_load).unbind(1)
     room = stored_gib * ((1.0 + knobs[:, FREE_SPACE]) * (1.0 / DISK_STEP_GIB))
     tier = tier * node_share(torch.minimum(replicas, replicas_now), params.config.read_share)
     tier = tier.clamp_max(MAX_TIER_VCPU / TIER_STEP_VCPU)
     units = torch.stack((vms, torch.maximum(disks, room), proxies, tier), 1)
     vms, disks, proxies, tier = torch.ceil(units - _TOLERANCE).clamp_min(1.0).unbind(1)
-    spot = torch.floor(knobs[:, _SPOT_SHARE] * vms + 0.5)
+    spot = torch.floor(knobs[:, _SPOT_SHARE] * vms + _HALF_UP)
     return torch.stack((vms - spot, spot, disks, proxies, tier, replicas), 1)
 
 
@@ -88,7 +89,7 @@ def take(counts: Tensor, total: Tensor) -> Tensor:
     """(B, N) whole machines to remove from `counts` (B, N), `total` (B,) in all, evenly."""
     running = counts.cumsum(1)
     share = total / running[:, -1].clamp_min(1.0)
-    edges = torch.floor(running * share[:, None] + 0.5)
+    edges = torch.floor(running * share[:, None] + _HALF_UP)
     return torch.diff(edges, dim=1, prepend=torch.zeros_like(edges[:, :1]))
 
 
