@@ -147,8 +147,9 @@ def _bucket(bucket: BucketPlan) -> Mapping[str, Any]:
 def markdown(text: str) -> str:
     """`text` on one line of Markdown, in a table or not, where nothing in it is markup."""
     one_line = " ".join(text.split())
-    escaped = re.sub(r"([\\`*_{}\[\]<>()#|!~$])", r"\\\1", one_line)
-    return re.sub(r"^([-+]|\d+\.)(\s|$)", r"\\\1\2", escaped).replace("&", "&amp;")
+    escaped = re.sub(r"([\\`*_\[\]<>|~$])", r"\\\1", one_line)
+    escaped = re.sub(r"^(#|[-+](?=\s|$)|=)", r"\\\1", escaped)
+    return re.sub(r"^(\d+)([.)])", r"\1\\\2", escaped).replace("&", "&amp;")
 
 
 def _refuse_strangers(into: Path) -> None:
