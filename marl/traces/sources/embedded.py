@@ -15,8 +15,8 @@ from marl.traces.sources.base import Progress, saved_manifest
 from marl.traces.synthetic.generate import Plan, plan
 
 _NARROW = (
-    "Lower embedded_days, embedded_jobs_per_hour or embedded_machines, shorten duration_s, or raise "
-    "budget_bytes (at most 5 GiB)"
+    "Lower embedded_days, embedded_jobs_per_hour or embedded_machines, shorten duration_s, or "
+    "raise budget_bytes (at most 5 GiB)"
 )
 _NOTE = (
     "synthetic: generated, not measured; calibrated to published statistics of Google's 2011 and "

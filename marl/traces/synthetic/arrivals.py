@@ -2,8 +2,8 @@
 
 A log-Gaussian Cox process: a daily cycle plus a first-order autoregression in the logarithm of the
 rate, Poisson counts on top. Its parameters follow in closed form from the published figures: the
-lognormal variance from variance/mean at mean 80, the cycle's share of it from the autocorrelation at
-one day (where the autoregression has died out), the coefficient from the autocorrelation at lag 1.
+lognormal variance from variance/mean at mean 80, the cycle's share of it from the autocorrelation
+at one day (where the autoregression has died out), the coefficient from that at lag 1.
 """
 
 from dataclasses import dataclass
@@ -39,10 +39,17 @@ class ArrivalLaw:
         mean, ratio = figures.ARRIVALS_MEAN, figures.ARRIVALS_VARIANCE_TO_MEAN
         extra = (ratio - 1.0) / mean  # squared coefficient of variation of the rate
         modulated = (ratio - 1.0) / ratio  # share of the counts' variance that is not Poisson
-        day = figures.ARRIVALS_AUTOCORRELATION_DAY / modulated
-        lag1 = figures.ARRIVALS_AUTOCORRELATION_LAG1 / modulated
+        variance = float(np.log1p(extra))
+        # Cov(e^X, e^Y) is proportional to e^cov(X, Y) - 1: correlations of rates to those of logs.
+        day, lag1 = (
+            float(np.log1p(correlation / modulated * extra)) / variance
+            for correlation in (
+                figures.ARRIVALS_AUTOCORRELATION_DAY,
+                figures.ARRIVALS_AUTOCORRELATION_LAG1,
+            )
+        )
         return cls(
-            log_variance=float(np.log1p(extra)),
+            log_variance=variance,
             cycle_share=day,
             coefficient=(lag1 - day) / (1.0 - day),
         )

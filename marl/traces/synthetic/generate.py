@@ -23,7 +23,7 @@ _DAY_US: Final = 86_400_000_000
 _PAST_POOL: Final = 20_000
 _ROWS_PER_PART: Final = 600_000
 _USAGE_STREAM: Final = 1_000
-# Bytes a row takes on disk, measured on the default trace; for the estimate before anything is made.
+# Bytes a row takes on disk, measured on the default trace; to estimate before anything is made.
 _USAGE_ROW_BYTES: Final = 30
 _EVENT_ROW_BYTES: Final = 12
 
@@ -184,8 +184,8 @@ def _past(
 ) -> Jobs:
     """Jobs that already run when the trace begins, in order of submission.
 
-    A stationary cell holds rate × mean duration of them; a job is met with probability in proportion
-    to its duration, at a point uniform within it.
+    A stationary cell holds rate × mean duration of them; a job is met with a probability in
+    proportion to its duration, at a point uniform within it.
     """
     pool = population.draw(np.zeros(_PAST_POOL, dtype=np.int64), cell, rng, users)
     rate_s = request.embedded_jobs_per_hour / 3600.0

@@ -18,17 +18,18 @@ from marl.traces.synthetic.population import FAIL, ML, Jobs
 from marl.traces.synthetic.room import NEVER, STEP_US
 
 EVICT: Final = 4
-_CRASHING_SHARE: Final = 0.4  # tasks that crash before they run well
+_CRASHING_SHARE: Final = 0.41  # tasks that crash before they run well
 _CRASHES_MEDIAN: Final = 4.0
 _CRASHES_SPREAD: Final = 1.25
 _CRASHES_MOST: Final = 551  # the most resubmissions of one task [2011]
 _CRASH_S: Final = 4.0  # mean length beyond two seconds, and mean pause beyond one
-_EVICTIONS_PER_H: Final = (0.12, 0.05, 0.02, 0.001, 0.0)  # by tier, in a cell requested in full
+_EVICTIONS_PER_H: Final = (0.36, 0.15, 0.06, 0.003, 0.0)  # by tier, in a cell requested in full
 _EVICTIONS_MOST: Final = 30
 _SHORTER: Final = 0.1  # tasks of a job end up to this share before its longest
 _DELAY_MEDIAN: Final = figures.DELAY_S[0][1]
 _DELAY_SPREAD: Final = float(np.log(figures.DELAY_S[1][1] / _DELAY_MEDIAN) / ndtri(0.99))
 _DELAY_MOST_S: Final = 3600.0
+_MOVE_US: Final = 60_000_000  # longest pause when a task must leave its machine
 
 
 @dataclass
@@ -39,7 +40,7 @@ class Attempts:
         job: index into `Jobs`.
         instance: index of the task in its job.
         is_first: the task's first attempt.
-        submit_us, start_us, end_us: when it is (re)submitted, placed, over; past the trace's end too.
+        submit_us, start_us, end_us: when it is (re)submitted, placed, over; may be past the end.
         end_event: 2019 code of how it ends.
         machine: index into `Machines`.
     """
@@ -83,9 +84,12 @@ def attempts_of(
     """Every attempt of every task that touches the trace.
 
     Args:
-        jobs, waits, load: the jobs and what `room.admit` said of them.
+        jobs: who runs.
+        waits: (J,) from `room.admit`.
+        load: (S,) from `room.admit`.
         machines: where they run.
-        begin_us, end_us: the trace.
+        begin_us: where the trace begins.
+        end_us: where it ends.
         rng: owned by the caller.
 
     Returns:
@@ -234,7 +238,10 @@ def _cut_by_outages(
         machines.out_machine, machines.out_start_us, machines.out_end_us, strict=True
     ):
         here = order[edges[machine] : edges[machine + 1]]
-        running = here[(attempts.start_us[here] < start) & (attempts.end_us[here] > start)]
+        # What is nearly done is let finish while the machine drains.
+        running = here[
+            (attempts.start_us[here] < start) & (attempts.end_us[here] > start + 2 * _MOVE_US)
+        ]
         cut.append(running)
         when.append(np.full(len(running), start))
         moved.append(here[(attempts.start_us[here] >= start) & (attempts.start_us[here] < end)])
@@ -248,8 +255,8 @@ def _cut_by_outages(
     later = attempts.take(position)
     later.is_first = np.zeros(len(later), dtype=bool)
     later.submit_us = cut_us + 1_000_000
-    later.start_us = later.submit_us + (1e6 * rng.exponential(10.0, len(later))).astype(np.int64)
-    later.end_us = np.maximum(later.end_us, later.start_us + 1_000_000)
+    pause_us = np.minimum(1e6 * rng.exponential(10.0, len(later)), _MOVE_US)
+    later.start_us = later.submit_us + pause_us.astype(np.int64)
     later.machine = _steady(later.job, jobs, machines, rng)
     attempts.end_us[position] = cut_us
     attempts.end_event[position] = EVICT

@@ -1,4 +1,4 @@
-"""The machines of the embedded cell: shapes as in cell a of 2019, outages, and where tasks may go."""
+"""The machines of the embedded cell: shapes as in cell a of 2019, outages, where tasks may go."""
 
 from dataclasses import dataclass
 
@@ -58,7 +58,8 @@ class Machines:
         """A machine for each request, in proportion to capacity, large enough where one is.
 
         Args:
-            cpu_ncu, memory_nmu: (N,) requests.
+            cpu_ncu: (N,) CPU requests.
+            memory_nmu: (N,) memory requests.
             rng: owned by the caller.
             among: (M,) machines allowed; None allows all.
 

@@ -26,14 +26,14 @@ _RATIO: Final = Quantiles(figures.USAGE_TO_REQUEST, 8.0)
 _TASKS: Final = TaskCounts(figures.TASKS_ONE_SHARE, figures.TASKS_P99, figures.TASKS_MAX)
 
 # Order: tasks, duration, CPU request, memory request, usage ratio. Chosen: longer jobs ask for
-# more per task, wider ones for less. Measured in [2019], in logarithms: CPU with memory request .24, CPU request with
-# usage ratio -.15.
+# more per task, wider ones for less. Measured in [2019], in logarithms: CPU with memory request
+# .24, CPU request with usage ratio -.15.
 _COPULA: Final = np.array(
     [
-        [1.0, 0.0, -0.1, 0.0, 0.0],
-        [0.0, 1.0, 0.3, 0.15, 0.0],
-        [-0.1, 0.3, 1.0, 0.3, -0.15],
-        [0.0, 0.15, 0.3, 1.0, 0.0],
+        [1.0, 0.0, -0.1, -0.15, 0.0],
+        [0.0, 1.0, 0.4, 0.15, 0.0],
+        [-0.1, 0.4, 1.0, 0.3, -0.15],
+        [-0.15, 0.15, 0.3, 1.0, 0.0],
         [0.0, 0.0, -0.15, 0.0, 1.0],
     ]
 )
@@ -43,9 +43,9 @@ _REFERENCE_JOBS: Final = 400_000
 _REFERENCE_SEED: Final = 20190501
 _LONG_S: Final = 6 * 3600.0
 _GANG_S: Final = 1800.0
-_QUOTA: Final = 0.1  # the largest share of the cell one job may ask for
+_QUOTA: Final = 0.07  # the largest share of the cell one job may ask for
 _MOST_NCU_H: Final = 1e5  # where the law must end to have the published mean and SCV
-_UTILISATION: Final = 0.2  # mean CPU usage of the cell the totals are cut to, where it is small
+_UTILISATION: Final = 0.15  # mean CPU usage of the cell the totals are cut to, where it is small
 
 
 @dataclass
@@ -135,7 +135,7 @@ class Cell:
         law = _law(_MOST_NCU_H)
         if _mean(law) <= wanted:
             return law
-        for _ in range(50):
+        for _ in range(30):
             middle = (low + high) / 2
             low, high = (low, middle) if _mean(_law(np.exp(middle))) > wanted else (middle, high)
         return _law(float(np.exp(low)))
@@ -193,7 +193,7 @@ def draw(submit_us: NDArray[np.int64], cell: Cell, rng: np.random.Generator, use
         memory_ratio=memory_ratio,
         user=_user_law(users).searchsorted(rng.random(count)).astype(np.int64),
         final_event=final.astype(np.int8),
-        is_in_alloc=(kind == WEB) & (rng.random(count) < 0.7),
+        is_in_alloc=(kind == WEB) & (rng.random(count) < 0.8),
         scaling=np.where(rng.random(count) < 0.3, np.where(is_service, 2, 3), 1).astype(np.int8),
     )
 
@@ -236,7 +236,9 @@ def _memory(
     )
     per_task = RankMap(target, _reference()[1])(rank) / task_h
     ratio = np.clip(per_task / memory, 0.005, 0.95)
-    asked = np.minimum(per_task / ratio, 0.9 * cell.largest_memory_nmu)
+    asked = np.minimum(
+        per_task / ratio, min(figures.MEMORY_REQUEST_MAX, 0.9 * cell.largest_memory_nmu)
+    )
     return asked, np.clip(per_task / asked, 0.001, 0.98)
 
 

@@ -26,7 +26,8 @@ def admit(jobs: Jobs, cell: Cell, begin_us: int, end_us: int) -> tuple[NDArray[n
     Args:
         jobs: in order of submission; those before `begin_us` run already and do not wait.
         cell: capacities.
-        begin_us, end_us: the trace.
+        begin_us: where the trace begins.
+        end_us: where it ends.
 
     Returns:
         (J,) waits in microseconds, `NEVER` where the trace ends first; and (S,) the share of the

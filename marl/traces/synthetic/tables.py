@@ -1,4 +1,4 @@
-"""Native 2019 tables in Arrow, as BigQuery exports them: nested records, 64-bit integers and floats.
+"""Native 2019 tables in Arrow, as BigQuery exports them: nested records, 64-bit numbers.
 
 Turns the arrays of `events`, `usage` and `machines` into files; draws nothing but names.
 """

@@ -80,7 +80,7 @@ def stretch(
     end_us: int,
     rng: np.random.Generator,
 ) -> dict[str, NDArray[np.generic]]:
-    """Usage rows that start in [begin, end), both multiples of five minutes; sorted by job, task, time.
+    """Usage rows of [begin, end), both multiples of five minutes; sorted by job, task, time.
 
     Returns:
         Columns by the names of the native table, nested ones flat (`average_cpus` …); `job`,
@@ -154,7 +154,7 @@ def _cpu(
         "average_cpus": coarse(mean),
         "maximum_cpus": coarse(histogram[:, -1]),
         "sample_cpus": coarse(base * np.exp(spread * _normal(rng, len(job)).clip(-3, 3))),
-        "histogram": coarse(histogram, bits=7),
+        "histogram": coarse(histogram, bits=6),
         "is_histogram_empty": is_empty,
     }
 
