@@ -43,7 +43,7 @@ dev: $(READY) ## the Dagster UI with the nightly schedule running, on http://127
 	$(BIN)/dagster dev -w workspace.yaml -h 127.0.0.1 -p 3000
 
 mlflow: $(READY) ## the training runs in MLflow's UI, on http://127.0.0.1:5000
-	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow ui --workers 1 --backend-store-uri "sqlite:///$${STRATOFORM_DATA:-$(CURDIR)/data}/mlflow.db"
+	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow ui --workers 1 --backend-store-uri "sqlite:///$${STRATOFORM_DATA:-$(CURDIR)/data}/mlflow/mlflow.db"
 
 bench: $(READY) ## speed, as ratios against peers in the same run
 	$(BIN)/python -m tests.benchmarks

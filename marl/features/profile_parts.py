@@ -134,6 +134,7 @@ def _merge(frames: list[pl.DataFrame]) -> pl.DataFrame:
             pl.col("last_us", "cpu_usage_max_ncu", "memory_usage_max_nmu").max(),
             pl.col("usage_rows", "^.*_observed_us$", "^usage_n.u_hours$").sum(),
         )
+        .select(frames[0].columns)  # a merge is merged again with fresh slices
     )
 
 

@@ -1,0 +1,1 @@
+"""Group `training`: the price catalogue, and policies trained on the fitted workload."""

@@ -1,0 +1,1 @@
+"""Group `workload`: classes of work, their demand, the fitted model and how well it fits."""
