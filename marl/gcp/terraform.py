@@ -149,7 +149,7 @@ def markdown(text: str) -> str:
     one_line = " ".join(text.split())
     escaped = re.sub(r"([\\`*_\[\]<>|~$])", r"\\\1", one_line)
     escaped = re.sub(r"^(#|[-+](?=\s|$)|=)", r"\\\1", escaped)
-    return re.sub(r"^(\d+)([.)])", r"\1\\\2", escaped).replace("&", "&amp;")
+    return re.sub(r"^(\d+)([.)])(?=\s|$)", r"\1\\\2", escaped).replace("&", "&amp;")
 
 
 def _refuse_strangers(into: Path) -> None:
