@@ -18,7 +18,8 @@ class Fault:
         match: regular expression searched in "METHOD /path?query".
         kind: "status" (answer with `status`), "drop" (close without an answer), "cut" (promise the
             whole body, close after `after_bytes`), "short" (promise and send only `after_bytes`),
-            "flip" (change one byte of the body), "slow" (wait `seconds` after every 64 KiB).
+            "flip" (change one byte of the body), "slow" (wait `seconds` after every 64 KiB), "wait"
+            (wait `seconds` before the answer), "none" (only call `before`).
         times: how many matching requests are hit.
         skip: how many matching requests pass first.
         before: called just before the request is served, e.g. to change an object.

@@ -193,4 +193,4 @@ def call(function: Callable[[], Any], what: str) -> Any:
 def _text(error: BaseException) -> str:
     reason = reason_of(error)
     text = str(getattr(error, "message", "") or error).split("\n")[0] or type(error).__name__
-    return redact(f"{reason}: {text}" if reason else text)[:_LONGEST_TEXT]
+    return redact(f"{reason}: {text}" if reason else text)[:_LONGEST_TEXT].rstrip(".")

@@ -245,6 +245,11 @@ def save_parts(
     Returns:
         How many rows were written.
     """
+    if not rows.total_rows:
+        with staged(inside(ledger.folder, part_name(native, 0))) as aside:
+            pq.write_table(rows.to_arrow(create_bqstorage_client=False), aside, compression="zstd")
+        ledger.record(part_name(native, 0), version)
+        return 0
     index, written = first, 0
     said = time.monotonic()
     for table in _in_parts(rows):
@@ -256,10 +261,6 @@ def save_parts(
         if time.monotonic() - said >= _SAY_EVERY_S:
             said = time.monotonic()
             say(f"{native}: {first * ROWS_PER_PART + written:,} of {rows.total_rows:,} rows")
-    if index == 0:
-        with staged(inside(ledger.folder, part_name(native, 0))) as aside:
-            pq.write_table(rows.to_arrow(create_bqstorage_client=False), aside, compression="zstd")
-        ledger.record(part_name(native, 0), version)
     return written
 
 

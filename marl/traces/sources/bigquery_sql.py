@@ -1,7 +1,7 @@
 """The statements sent to BigQuery: text, parameters and the price of running them.
 
-The texts lie in `sql/bigquery`. Table names and the sampled column are identifiers, which no
-parameter can carry, so they are checked and quoted here; every value is a parameter.
+The texts lie in `sql/bigquery`. Table names and what the sample hashes are identifiers, which
+no parameter can carry, so they are checked and quoted here; every value is a parameter.
 """
 
 import re
@@ -32,10 +32,17 @@ MINIMUM_BYTES: Final = 10 * MIB  # billed at least, per query and per table it r
 _SHARES: Final = 1_000_000  # the sample is counted in millionths
 _PROJECT: Final = r"(?:[a-z0-9][a-z0-9.-]*:)?[a-z][a-z0-9-]*"
 _LOCATION: Final = re.compile(rf"({_PROJECT})\.([A-Za-z0-9_]{{1,1024}})")
-_SAMPLED_COLUMN: Final = {"collections": "collection_id", "machines": "machine_id"}
-_HAS_COLUMN: Final = {
-    "collection_id": frozenset({"collections", "instances", "usage"}),
-    "machine_id": frozenset({"machines", "instances", "usage"}),
+# What the sample hashes, as in `marl.traces.selection`. By collections, machines all stay; by
+# machines, a row without one (a waiting instance, a collection) goes with its collection.
+_MACHINE_OR_COLLECTION: Final = "IF(`machine_id` > 0, `machine_id`, `collection_id`)"
+_SAMPLED: Final[dict[str, dict[Table, str]]] = {
+    "collections": dict.fromkeys(("collections", "instances", "usage"), "`collection_id`"),
+    "machines": {
+        "machines": "`machine_id`",
+        "collections": "`collection_id`",
+        "instances": _MACHINE_OR_COLLECTION,
+        "usage": _MACHINE_OR_COLLECTION,
+    },
 }
 
 
@@ -79,13 +86,12 @@ def statement(request: TraceRequest, table: Table) -> Statement:
     """The statement that extracts a table of the request's dataset."""
     project, dataset = parse_location(str(request.location))
     source = f"{project}.{dataset}.{NATIVE[table]}"
-    column = _SAMPLED_COLUMN[request.sample_by]
-    is_sampled = request.sample < 1 and table in _HAS_COLUMN[column]
+    sampled = _SAMPLED[request.sample_by].get(table)
     # MOD before ABS: the absolute value of the smallest 64-bit number does not exist.
     sample = (
-        f"ABS(MOD(FARM_FINGERPRINT(CONCAT(@salt, CAST(`{column}` AS STRING))), {_SHARES})) "
+        f"ABS(MOD(FARM_FINGERPRINT(CONCAT(@salt, CAST({sampled} AS STRING))), {_SHARES})) "
         "< @sample_threshold"
-        if is_sampled
+        if sampled and request.sample < 1
         else "TRUE"
     )
     text = load_sql("bigquery", f"extract_{NATIVE[table]}")

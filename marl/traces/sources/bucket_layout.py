@@ -16,6 +16,7 @@ from marl.traces.detect import Encoding, canonical_table
 from marl.traces.manifest import Layout, Table, TraceRequest
 from marl.traces.schema import WINDOW_US
 
+_FEW_PARTS: Final = 64
 Role = Literal["part", "checksums", "companion", "unknown"]
 
 _NAME_2011: Final = re.compile(
@@ -105,8 +106,8 @@ def needed_2011(
     """Indices of the time-sorted 2011 parts that can hold rows of the window.
 
     Parts beginning at time 0 hold the snapshot and always belong; so do all machine events up to
-    the window's end, which say what machines there are. Asks only for the first times a binary
-    search needs.
+    the window's end, which say what machines there are. Few parts are all asked for their first
+    time; of many, as Google publishes them, only the ends and those a binary search meets.
 
     Args:
         count: number of parts, in order.
@@ -128,6 +129,8 @@ def needed_2011(
         return known[index]
 
     everything = range(count)
+    for index in everything if count <= _FEW_PARTS else (0, count - 1):
+        first(index)
     end_us = request.end_us
     stop = count if end_us is None else bisect.bisect_left(everything, end_us, key=first)
     from_us = request.start_us - (WINDOW_US if table == "usage" else 0)

@@ -79,6 +79,7 @@ class Chooser:
         parts: list[Part] = []
         sums: list[RemoteObject] = []
         unknown: list[RemoteObject] = []
+        self._refuse_twins(listed)
         for item in listed:
             named = by_name(item.name)
             if named.role == "part" and named.layout and named.encoding and item.size:
@@ -97,8 +98,6 @@ class Chooser:
                 ".parquet.gz (2019); check TRACE_PATH" + "".join(f"\n  {n}" for n in self.notes)
             )
         by_path = {part.claim.path: part for part in parts}
-        if len(by_path) < len(parts):
-            raise SourceError(f"{self._url}: two object names lead to the same file; rename one")
         claims = [by_path[path].claim for path in sorted(by_path)]
         for rule in (one_layout, once):
             claims, notes = rule(claims, self._root)
@@ -119,6 +118,18 @@ class Chooser:
                 f"refused the object name {item.name!r} of {self._url}: {error}. Point TRACE_PATH "
                 "at a prefix without it"
             ) from None
+
+    def _refuse_twins(self, listed: Sequence[RemoteObject]) -> None:
+        """Names like `a//b` and `a/b` are two objects but one file."""
+        seen: dict[str, str] = {}
+        for item in listed:
+            if by_name(item.name).role != "companion":
+                twin = seen.setdefault(self.name(item), item.name)
+                if twin != item.name:
+                    raise SourceError(
+                        f"{self._url}: the objects {twin!r} and {item.name!r} lead to the same "
+                        "file; rename one, or point TRACE_PATH at a prefix with one of them"
+                    )
 
     def _look(self, unknown: Sequence[RemoteObject]) -> list[Part]:
         """Tell data under unpublished names by their first bytes."""

@@ -89,10 +89,21 @@ class Downloader:
         """
         if self.ledger.find(name, item.version) is not None:
             return inside(self.ledger.folder, name)
-        with PartFile(self._target(name), item.version) as part:
-            self._count_found(part, item)
-            self._fill(part, item, min(count, item.size))
-            return part.path
+        for _ in range(DOWNLOADS):
+            with PartFile(self._target(name), item.version) as part:
+                self._count_found(part, item)
+                try:
+                    self._fill(part, item, min(count, item.size))
+                    return part.path
+                except ObjectChanged as error:
+                    raise SourceError(
+                        f"{item.url} changed while it was being looked at. To do: run again; the "
+                        "bucket is listed anew"
+                    ) from error
+                except RangeIgnored as error:
+                    problem = str(error)
+                part.discard()
+        raise SourceError(f"{item.url} cannot be looked at: {problem}. To do: try again later")
 
     def fetch(self, item: RemoteObject, name: str, sha256: str | None) -> RemoteObject:
         """Bring an object to `name`, unless it is there already.

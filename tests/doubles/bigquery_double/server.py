@@ -7,6 +7,7 @@ jobs.getQueryResults, tabledata.list, tables.get. Money is counted in `billed_by
 import json
 import re
 import threading
+import time
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -15,7 +16,7 @@ import pyarrow as pa
 
 from tests.doubles.bigquery_double.engine import MIB, Engine, QueryError
 from tests.doubles.bigquery_double.schemas import from_arrow, to_cell
-from tests.doubles.faults import Faults
+from tests.doubles.faults import Fault, Faults
 
 _PATH = re.compile(
     r"/bigquery/v2/projects/(?P<project>[^/]+)/"
@@ -77,6 +78,14 @@ class BigQueryDouble:
 
     def __init__(self) -> None:
         self.engine = Engine()
+        self.reset()
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        self._server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    def reset(self) -> None:
+        """Forget jobs, bills, faults and settings; the tables stay."""
+        self.engine.scale = 1
         self.faults = Faults()
         self.billed_bytes = 0
         self.polls = 1
@@ -84,9 +93,6 @@ class BigQueryDouble:
         self.denied: set[str] = set()
         self.job_errors: list[QueryError] = []  # the next jobs fail with these while running
         self.jobs: dict[tuple[str, str], Job] = {}
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
-        self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
 
     def __enter__(self) -> "BigQueryDouble":
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
@@ -175,7 +181,7 @@ class BigQueryDouble:
             raise QueryError(404, "notFound", f"Not found: Job {project}:{name}") from None
 
     def _table(self, project: str, dataset: str, name: str) -> dict:
-        self._deny(f"{project}.{dataset}.{name}") if project in self.denied else None
+        self._deny(f"{project}.{dataset}.{name}")
         found = self.engine.describe(project, dataset, name)
         return {
             "kind": "bigquery#table",
@@ -215,55 +221,65 @@ class BigQueryDouble:
 
 
 def _handler(double: BigQueryDouble) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
+    return type("Handler", (_Handler,), {"double": double})
 
-        def log_message(self, *_: object) -> None:
-            """Stay quiet."""
 
-        def do_GET(self) -> None:
-            self._serve("GET")
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    wbufsize = 1 << 17  # headers and body in one write: no waiting for delayed acknowledgements
+    double: BigQueryDouble
 
-        def do_POST(self) -> None:
-            self._serve("POST")
+    def log_message(self, *_: object) -> None:
+        """Stay quiet."""
 
-        def _serve(self, method: str) -> None:
-            size = int(self.headers.get("Content-Length") or 0)
-            body = json.loads(self.rfile.read(size)) if size else None
-            line = f"{method} {self.path}"
-            if body and body.get("configuration", {}).get("dryRun"):
-                line += " dryRun"
-            fault = double.faults.take(line)
-            if fault and fault.before:
-                fault.before()
-            if fault and fault.kind == "status":
-                status, answer = (
-                    fault.status,
-                    QueryError(fault.status, fault.reason, "injected").payload(),
-                )
-            else:
-                url = urlsplit(self.path)
-                try:
-                    status = 200
-                    answer = double.answer(method, unquote(url.path), parse_qs(url.query), body)
-                except QueryError as error:
-                    status, answer = error.code, error.payload()
-            self._send(line, status, json.dumps(answer).encode(), fault)
+    def do_GET(self) -> None:
+        self._serve("GET")
 
-        def _send(self, line: str, status: int, data: bytes, fault: object) -> None:
-            kind = getattr(fault, "kind", None)
-            if kind == "drop":
-                double.faults.note(line, 0, 0)
-                self.close_connection = True
-                return
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(data)))
-            self.end_headers()
-            if kind == "cut":
-                data = data[: fault.after_bytes]
-                self.close_connection = True
+    def do_POST(self) -> None:
+        self._serve("POST")
+
+    def _serve(self, method: str) -> None:
+        size = int(self.headers.get("Content-Length") or 0)
+        body = json.loads(self.rfile.read(size)) if size else None
+        line = f"{method} {self.path}"
+        if body and body.get("configuration", {}).get("dryRun"):
+            line += " dryRun"
+        fault = self.double.faults.take(line)
+        if fault and fault.before:
+            fault.before()
+        if fault and fault.kind == "wait":
+            time.sleep(fault.seconds)
+        if fault and fault.kind == "status":
+            status = fault.status
+            answer = QueryError(status, fault.reason, "injected").payload()
+        else:
+            status, answer = self._answer(method, body)
+        self._send(line, status, json.dumps(answer).encode(), fault)
+
+    def _answer(self, method: str, body: dict | None) -> tuple[int, dict]:
+        url = urlsplit(self.path)
+        try:
+            return 200, self.double.answer(method, unquote(url.path), parse_qs(url.query), body)
+        except QueryError as error:
+            return error.code, error.payload()
+
+    def _send(self, line: str, status: int, data: bytes, fault: Fault | None) -> None:
+        kind = fault.kind if fault else ""
+        if kind == "drop":
+            self.double.faults.note(line, 0, 0)
+            self.close_connection = True
+            return
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        if fault and kind == "cut":
+            data = data[: fault.after_bytes]
+            self.close_connection = True
+        self.double.faults.note(line, status, len(data))
+        try:
             self.wfile.write(data)
-            double.faults.note(line, status, len(data))
-
-    return Handler
+            self.wfile.flush()
+        except OSError:
+            self.close_connection = True  # the client went away

@@ -1,0 +1,1 @@
+"""The bucket and BigQuery sources against doubles, through the real client libraries."""

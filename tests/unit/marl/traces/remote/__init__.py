@@ -1,0 +1,1 @@
+"""Unit tests of what the bucket and BigQuery sources are made of."""
