@@ -16,7 +16,7 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from marl.cloud.catalogue import DiskType, MachineType, PriceCatalog
-from marl.cloud.types import DELAY_SLOTS, HISTORY, OBJECTIVES, SERVICES
+from marl.cloud.types import DELAY_SLOTS, HISTORY, OBJECTIVES, SERVICE_UNITS, SERVICES
 from marl.frozen import Frozen
 from marl.workload.demand import CHANNELS, CLASSES, DemandBatch, DemandGenerator
 
@@ -196,10 +196,15 @@ def measure_reference(
     work = service_work(demand, machine, config.qps_per_vcpu)[..., :4]
     stored = demand.values[..., CHANNELS.index("storage_gib")].sum(-1)
     vcpu, iops, gbps, database = (float(p) for p in np.quantile(work.sum(2), 0.99, axis=(0, 1)))
+    stored_gib = float(np.quantile(stored, 0.99))
+    scales = dict(zip(SERVICE_UNITS, (vcpu, iops, gbps, database), strict=True))
+    nothing = [name for name, value in (scales | {"stored_gib": stored_gib}).items() if value <= 0]
+    if nothing:
+        raise ValueError(f"generator {generator.name!r} has no demand for {', '.join(nothing)}")
     means = work[..., 2].mean((0, 1))
     return Reference(
         peak=(vcpu, iops, gbps, database),
-        stored_gib=float(np.quantile(stored, 0.99)),
+        stored_gib=stored_gib,
         web_gbps=float(means[CLASSES.index("web")]),
         all_gbps=float(means.sum()),
     )

@@ -16,7 +16,9 @@ ENGINEER = {
     "free_space_share": 0.2,
     "read_replicas": 1.0,
 }
-REFERENCE = Reference(peak=(200.0, 6000.0, 8.0, 30.0), stored_gib=9000.0, web_gbps=2.0, all_gbps=6.0)
+REFERENCE = Reference(
+    peak=(200.0, 6000.0, 8.0, 30.0), stored_gib=9000.0, web_gbps=2.0, all_gbps=6.0
+)
 
 
 def small_cloud(region="us-central1", **overrides) -> Cloud:

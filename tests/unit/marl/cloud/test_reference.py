@@ -10,10 +10,9 @@ import pytest
 import torch
 
 from marl.cloud.actions import SIZES
-from marl.cloud.dynamics import initial_state, knobs_from_actions, step
-from marl.cloud.params import CloudConfig, build_params, measure_reference
-from marl.cloud.dynamics import build_cloud
 from marl.cloud.catalogue import default_catalog
+from marl.cloud.dynamics import build_cloud, initial_state, knobs_from_actions, step
+from marl.cloud.params import CloudConfig, build_params, measure_reference
 from marl.cloud.reference import ReferenceCloud
 from marl.cloud.types import POOLS, SERVICES
 from marl.cloud.weather import draw_weather
