@@ -9,7 +9,7 @@ _RESULTS: Final = (
     ("report", "eval_report/report.html"),
     ("the same as Markdown", "eval_report/report.md"),
     ("workload report", "workload_report/report.md"),
-    ("Terraform", "terraform_artifacts/README.md"),
+    ("Terraform", "terraform_artifacts/module/README.md"),
     ("SQL", "cache.duckdb"),
     ("validated tables", "data_docs/index.html"),
 )

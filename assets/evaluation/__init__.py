@@ -1,0 +1,1 @@
+"""Group `evaluation`: tuned baselines, paired held-out episodes, and the report on them."""

@@ -1,0 +1,169 @@
+"""baseline_policies, trained_policies → evaluation_episodes → eval_report."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from assets.progress import reporter
+from assets.provenance import Provenance
+from assets.resources import Profile
+from assets.store import Store
+from assets.training.assets import load_world
+
+if TYPE_CHECKING:
+    from marl.evaluate.baselines import BaselineSet
+
+REFERENCE = "reactive"  # what every difference is measured against
+
+
+@dg.asset(
+    description="Rule-based baselines, tuned on the training part, each with the same budget."
+)
+def baseline_policies(
+    context: dg.AssetExecutionContext,
+    workload_model: Path,
+    price_catalog: Path,
+    profile: Profile,
+    store: Store,
+) -> Path:
+    """Tune static peak provisioning and reactive target tracking."""
+    from marl.evaluate.baselines import TuningBudget, tune_baselines
+    from marl.evaluate.families import provisioning_families
+    from marl.evaluate.policies import BASELINES_FILE
+    from marl.files import write_json
+
+    world = load_world(workload_model, price_catalog, profile)
+    budget = TuningBudget(
+        candidates=profile.tuning_candidates,
+        generations=profile.tuning_generations,
+        steps=profile.episode_steps,
+    )
+    tuned = tune_baselines(
+        provisioning_families(), world.scorer, budget, profile.seed, reporter(context)
+    )
+    into = store.staging("baseline_policies")
+    write_json(into / BASELINES_FILE.name, tuned.model_dump(mode="json"))
+    context.add_output_metadata({one.name: one.reward for one in tuned.tuned})
+    return into
+
+
+@dg.asset(
+    description="Paired episodes on held-out workload: one row per policy, scenario, training seed "
+    "and episode; the same episode number is the same weather for every policy."
+)
+def evaluation_episodes(
+    context: dg.AssetExecutionContext,
+    workload_model: Path,
+    price_catalog: Path,
+    trained_policies: Path,
+    baseline_policies: Path,
+    profile: Profile,
+    store: Store,
+) -> Path:
+    """Play every policy in every scenario, compare, and keep one episode step by step."""
+    import polars as pl
+
+    from marl.evaluate.statistics import compare
+    from marl.evaluate.study import load_policies, play, tell_episode
+
+    world = load_world(workload_model, price_catalog, profile)
+    policies = load_policies(trained_policies, baseline_policies)
+    say = reporter(context)
+    episodes = play(
+        policies, world, profile.scenarios, profile.evaluation_episodes, profile.seed, say
+    )
+    into = store.staging("evaluation_episodes")
+    (into / "rows").mkdir()
+    episodes.write_parquet(into / "rows" / "part-000000.parquet", compression="zstd")
+    compared = compare(episodes, REFERENCE, seed=profile.seed)
+    compared.write_parquet(into / "comparisons.parquet")
+    told = tell_episode(policies, world, profile.scenarios[0], profile.seed)
+    told.write_parquet(into / "trajectories.parquet")
+    rewards = compared.filter(
+        pl.col("metric") == "reward", pl.col("scenario") == profile.scenarios[0]
+    )
+    context.add_output_metadata(
+        {
+            f"reward above {REFERENCE}: {row['policy']}": row["difference"]
+            for row in rewards.iter_rows(named=True)
+        }
+    )
+    return into
+
+
+@dg.asset(
+    description="The evaluation report: HTML (self-contained), Markdown and JSON. "
+    "Made from stored episodes alone; nothing is trained or played."
+)
+def eval_report(
+    context: dg.AssetExecutionContext,
+    evaluation_episodes: Path,
+    trained_policies: Path,
+    baseline_policies: Path,
+    workload_model: Path,
+    workload_report: Path,
+    profile: Profile,
+    store: Store,
+) -> Path:
+    """Lay out what the episodes show, and let SQL see them too."""
+    import polars as pl
+
+    from marl.evaluate.baselines import BaselineSet
+    from marl.evaluate.policies import BASELINES_FILE
+    from marl.evaluate.report.content import ReportInputs
+    from marl.evaluate.report.page import write_report
+    from marl.features.cache import build_cache
+    from marl.workload.model import WorkloadModel
+
+    provenance = Provenance.load(evaluation_episodes)
+    tuned = BaselineSet.model_validate_json((baseline_policies / BASELINES_FILE.name).read_text())
+    goodness = json.loads((workload_report / "report.json").read_text())["goodness"]
+    steps = pl.read_parquet(evaluation_episodes / "trajectories.parquet")
+    into = store.staging("eval_report")
+    content = write_report(
+        ReportInputs(
+            episodes=pl.read_parquet(evaluation_episodes / "rows" / "*.parquet"),
+            comparisons=pl.read_parquet(evaluation_episodes / "comparisons.parquet"),
+            trajectories={str(name): part for (name,), part in steps.group_by("policy")},
+            learning=pl.read_parquet(trained_policies / "learning.parquet"),
+            trace=provenance.trace or {},
+            profile=provenance.config["settings"]["profile"],
+            reference=REFERENCE,
+            code_version=provenance.code_version,
+            config_hash=provenance.config_hash,
+            is_synthetic=provenance.is_synthetic,
+            baselines=_how_tuned(tuned),
+            workload=_how_good(goodness),
+            notes=WorkloadModel.load(workload_model).notes,
+        ),
+        into,
+    )
+    build_cache(store.path, store.path / "cache.duckdb")  # the episodes become a view
+    context.add_output_metadata(
+        {
+            "verdict": dg.MetadataValue.md("\n\n".join(content["verdict"])),
+            "report": dg.MetadataValue.path(str(store.folder("eval_report") / "report.html")),
+        }
+    )
+    return into
+
+
+def _how_tuned(tuned: "BaselineSet") -> dict[str, str]:
+    budget = tuned.budget
+    return {
+        one.name: f"{len(one.trials)} settings tried on {budget.episodes} training episodes each, "
+        f"by differential evolution ({budget.candidates} candidates, {budget.generations} "
+        f"generations); best mean reward {one.reward:+.4f} per step"
+        for one in tuned.tuned
+    }
+
+
+def _how_good(goodness: dict[str, Any]) -> dict[str, str]:
+    checks = [check for one in goodness["comparisons"] for check in one["checks"]]
+    passed = sum(check["is_passed"] for check in checks)
+    return {
+        "goodness of fit": f"{passed} of {len(checks)} figures within their threshold on "
+        f"{goodness['held_out_windows']} held-out windows (workload_report)"
+    }

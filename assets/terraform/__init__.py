@@ -1,0 +1,1 @@
+"""Group `terraform`: what the chosen policy would provision, and that as HCL."""

@@ -1,0 +1,108 @@
+"""A whole evaluation: every policy in every scenario, paired, and one episode told step by step.
+
+Playing is `rollout`'s, comparing `statistics`', laying out `report`'s.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from marl.evaluate.baselines import BaselineSet
+from marl.evaluate.policies import (
+    BASELINES_FILE,
+    ConstantPolicy,
+    LearnedPolicy,
+    Policy,
+    RandomPolicy,
+)
+from marl.evaluate.rollout import rollout, trajectory
+from marl.train.policy_file import load_policy_file
+
+if TYPE_CHECKING:
+    from marl.evaluate.world import World
+
+
+def load_policies(trained: Path, baselines: Path) -> list[Policy]:
+    """Every policy there is: random, the tuned baselines, each training run of each learner.
+
+    Args:
+        trained: folder of policy files, one per learner and training seed.
+        baselines: folder of the tuned baselines.
+    """
+    stored = BaselineSet.model_validate_json(
+        (baselines / BASELINES_FILE.name).read_text(encoding="utf-8")
+    )
+    return [
+        RandomPolicy(),
+        *(ConstantPolicy(name, action) for name, action in stored.actions().items()),
+        *(LearnedPolicy(load_policy_file(path)) for path in sorted(trained.glob("*.safetensors"))),
+    ]
+
+
+def play(
+    policies: Sequence[Policy],
+    world: "World",
+    scenarios: Sequence[str],
+    episodes: int,
+    seed: int,
+    progress: Callable[[str], None] | None = None,
+) -> pl.DataFrame:
+    """Held-out episodes of every policy in every scenario.
+
+    Returns:
+        The rows of `rollout`, scenarios in the order given, policies within them.
+    """
+    frames = [
+        rollout(policy, scenario, "held_out", episodes, seed, world=world, progress=progress)
+        for scenario in scenarios
+        for policy in policies
+    ]
+    return pl.concat(frames)
+
+
+def tell_episode(
+    policies: Sequence[Policy], world: "World", scenario: str, seed: int, episode: int = 0
+) -> pl.DataFrame:
+    """One held-out episode step by step, for the first training run of each policy but random."""
+    first: dict[str, Policy] = {}
+    for policy in policies:
+        first.setdefault(policy.name, policy)
+    return pl.concat(
+        trajectory(policy, scenario, "held_out", episode, seed, world=world)
+        for policy in first.values()
+        if policy.name != RandomPolicy.name
+    )
+
+
+def choose(policies: Sequence[Policy], report: Mapping[str, Any]) -> tuple[Policy, str]:
+    """The policy to act on, and why: the best learned one if it is shown to be better.
+
+    Args:
+        policies: those evaluated.
+        report: content of report.json (`marl.evaluate.report.content`).
+
+    Returns:
+        The first training run of the best learned policy where its composite objective is
+        significantly above the reference's in the main scenario; the reference otherwise.
+    """
+    by_name: dict[str, Policy] = {}
+    for policy in policies:
+        by_name.setdefault(policy.name, policy)
+    reference, best = report["reference"], report["best_policy"]
+    (reward,) = [row for row in report["table"] if row["metric"] == "reward"]
+    cells = {cell["policy"]: cell for cell in reward["cells"]}
+    if best is None:
+        return by_name[reference], f"{reference}: no policy was trained."
+    cell = cells[best]
+    told = f"difference of the composite objective to {reference} {cell['interval']}"
+    if cell["is_significant"] and cell["is_better"]:
+        return by_name[best], f"{best}: significantly better than {reference} ({told})."
+    return by_name[reference], f"{reference}: {best} was not shown to be better ({told})."
+
+
+def busiest_episode(policy: Policy, world: "World", scenario: str, episodes: int, seed: int) -> int:
+    """Number of the held-out episode with the most CPU demand, among the first `episodes`."""
+    rows = rollout(policy, scenario, "held_out", episodes, seed, world=world)
+    return int(rows.sort("demand_compute", "episode", descending=[True, False])["episode"][0])
