@@ -204,9 +204,10 @@ def _storage(
         f"{iops:,.0f} IOPS a replica (99th percentile of demand over the policy's target, "
         f"{_mean(trajectory['storage_target_utilisation']):.0%} on average) need {gib} GiB of "
         f"{disk.name} at {disk.iops_per_gib:g} IOPS per GiB. Disks go with their replicas, so the "
-        f"{setting.reference.stored_gib:,.0f} GiB of data lie in the bucket. Nearline saves {saved:.3f} USD a GB "
-        f"and month and costs {read:.2f} a GB read: objects move when they are expected to be read "
-        f"less than {saved / read:.1f} times a month, assumed after {_NEARLINE_DAYS} days."
+        f"{setting.reference.stored_gib:,.0f} GiB of data lie in the bucket. Nearline saves "
+        f"{saved:.3f} USD a GB and month and costs {read:.2f} a GB read: objects move when they "
+        f"are expected to be read less than {saved / read:.1f} times a month, assumed after "
+        f"{_NEARLINE_DAYS} days."
     )
     plan = StoragePlan(disk_type=disk.name, disk_gib=gib, buckets=buckets)  # type: ignore[arg-type]
     return plan, Reason(resource="storage", text=text)

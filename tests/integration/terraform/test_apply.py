@@ -108,7 +108,7 @@ def test_everything_on(terraform, module) -> None:
     assert found["google_sql_user.node"]["password"] is None
 
 
-def test_everything_off(terraform, module) -> None:
+def test_everything_off(quick_terraform, module) -> None:
     plan = example_plan(
         name="x",
         zones=("us-central1-f",),
@@ -125,7 +125,7 @@ def test_everything_off(terraform, module) -> None:
         costs=(),
         reasons=(),
     )
-    found = full_circle(terraform, module(plan))
+    found = full_circle(quick_terraform, module(plan))
     kinds = {address.split(".")[0] for address in found}
     assert not kinds & {
         "google_compute_router",
@@ -144,7 +144,7 @@ def test_everything_off(terraform, module) -> None:
     ]
 
 
-def test_spot_only_in_another_region_with_hyperdisk_machines(terraform, module) -> None:
+def test_spot_only_in_another_region_with_hyperdisk_machines(quick_terraform, module) -> None:
     plan = example_plan(
         region="europe-west4",
         zones=("europe-west4-a", "europe-west4-b"),
@@ -154,7 +154,7 @@ def test_spot_only_in_another_region_with_hyperdisk_machines(terraform, module) 
             tier="db-perf-optimized-N-8", has_ha=True, read_replicas=3, disk_gib=500
         ),
     )
-    found = full_circle(terraform, module(plan))
+    found = full_circle(quick_terraform, module(plan))
     template = found['google_compute_instance_template.app["spot"]']
     assert template["disk"][0]["disk_type"] == "hyperdisk-balanced"
     assert template["disk"][0]["source_image"].endswith("debian-12-arm64")
