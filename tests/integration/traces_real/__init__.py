@@ -1,0 +1,1 @@
+"""Canonical tables from the real traces, against independent counts and a slow reader."""

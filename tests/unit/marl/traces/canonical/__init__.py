@@ -1,0 +1,1 @@
+"""Canonical tables: rules, selection, partition, accounting."""

@@ -1,0 +1,1 @@
+"""Readers of native layouts: bytes to typed columns, nothing lost."""
