@@ -5,6 +5,7 @@ columns: its own service in detail, the others only by how busy they are, no fut
 reference demand's, so that the same policy fits clouds of any size; values are held in [-10, 10].
 """
 
+from functools import cache
 from typing import Final
 
 import torch
@@ -84,10 +85,12 @@ def _names_of(agent: str) -> tuple[str, ...]:
 
 
 _NAMES: Final = {agent: _names_of(agent) for agent in SERVICES}
-_COLUMNS: Final = {
-    agent: torch.tensor([STATE_NAMES.index(name) for name in names])
-    for agent, names in _NAMES.items()
-}
+
+
+@cache
+def _columns(agent: str, device: torch.device) -> Tensor:
+    """(F,) columns of the state that `agent` sees."""
+    return torch.tensor([STATE_NAMES.index(name) for name in _NAMES[agent]], device=device)
 
 
 def observation_names(agent: str) -> tuple[str, ...]:
@@ -175,10 +178,7 @@ def global_state(state: CloudState, calendar: Tensor, scale: Tensor) -> Tensor:
 
 def observations(features: Tensor) -> dict[str, Tensor]:
     """Agent to (B, F): each agent's columns of `global_state`."""
-    return {
-        agent: features.index_select(1, columns.to(features.device))
-        for agent, columns in _COLUMNS.items()
-    }
+    return {agent: features.index_select(1, _columns(agent, features.device)) for agent in SERVICES}
 
 
 _TIER_KNOBS: Final = [

@@ -248,7 +248,19 @@ def build_params(
     device: torch.device,
     step_s: float,
 ) -> CloudParams:
-    """Resolve a configuration; raises ValueError for a machine or disk the catalogue lacks."""
+    """Resolve a configuration.
+
+    Raises:
+        ValueError: the catalogue lacks the machine or disk, or no Cloud SQL instance could ever
+            carry the reference peak.
+    """
+    largest = MAX_TIER_VCPU / (1.0 - config.read_share * 0.75)  # the primary and three replicas
+    if reference.peak[3] > largest:
+        raise ValueError(
+            f"the demand's peak needs {reference.peak[3]:.0f} database vCPUs; Cloud SQL's largest "
+            f"primary with three replicas gives {largest:.0f}. Scale the demand down, or raise "
+            f"qps_per_vcpu (now {config.qps_per_vcpu:g})"
+        )
     machine = catalog.machine(config.machine_type)
     disk = catalog.disk(config.disk_type)
 

@@ -5,6 +5,7 @@ scale-in window, within a floor and a quota. Serving demand with the capacity be
 """
 
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -28,10 +29,15 @@ _WINDOW = [
     column(service if service != "storage" else "network", "scale_in_window")
     for service in SERVICES
 ]
-_RULE_COLUMNS = torch.tensor(_TARGET + _FLOOR + _WINDOW)
 _SPOT_SHARE = column("compute", "spot_share")
 FREE_SPACE = column("storage", "free_space_share")
 _REPLICAS = column("database", "read_replicas")
+
+
+@cache
+def _rule_columns(device: torch.device) -> Tensor:
+    """(12,) columns of target, floor and window of each service."""
+    return torch.tensor(_TARGET + _FLOOR + _WINDOW, device=device)
 
 
 @dataclass(frozen=True)
@@ -56,7 +62,7 @@ def node_share(replicas: Tensor, read_share: float) -> Tensor:
 
 def recommended_load(loads: Tensor, knobs: Tensor, params: CloudParams) -> Tensor:
     """(B, S) capacity the autoscalers want, in the unit of each service."""
-    rule = knobs.index_select(1, _RULE_COLUMNS.to(knobs.device)).view(-1, 3, len(SERVICES))
+    rule = knobs.index_select(1, _rule_columns(knobs.device)).view(-1, 3, len(SERVICES))
     target, floor, window_min = rule.unbind(1)
     window = window_min * (60.0 / params.step_s)
     held = torch.where(params.lags < window[..., None], loads, 0.0).amax(2)

@@ -2,11 +2,13 @@
 
 import numpy as np
 import pytest
+import torch
 
 from marl.cloud.catalogue import default_catalog
-from marl.cloud.params import CloudConfig, Weights, measure_reference, service_work
+from marl.cloud.params import CloudConfig, Weights, build_params, measure_reference, service_work
 from marl.workload.demand import DemandBatch
 from marl.workload.toy import ToyGenerator
+from tests.unit.marl.cloud.helpers import REFERENCE
 
 
 def test_weights_lie_in_the_missions_ranges():
@@ -58,3 +60,14 @@ def test_memory_counts_where_it_is_the_dominant_resource():
     work = service_work(demand, default_catalog().machine("n2-standard-4"), qps_per_vcpu=500.0)
     assert work[0, 0, :, 0].tolist() == [10.0, 20.0, 0.0]
     assert work[0, 0, :, 3].tolist() == [2.0, 0.0, 0.0]
+
+
+def test_a_demand_beyond_the_largest_database_is_refused():
+    with pytest.raises(ValueError, match=r"needs 3000 database vCPUs.*gives 240.*qps_per_vcpu"):
+        build_params(
+            CloudConfig(),
+            default_catalog(),
+            REFERENCE.model_copy(update={"peak": (1.0, 1.0, 1.0, 3000.0)}),
+            torch.device("cpu"),
+            300.0,
+        )

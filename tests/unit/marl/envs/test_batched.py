@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from marl.envs import ENVIRONMENTS, make
+from marl.workload.demand import DemandBatch
 from marl.workload.toy import ToyGenerator
 from tests.unit.marl.cloud.helpers import engineer_actions
 
@@ -219,6 +220,37 @@ def test_actions_with_a_gradient_do_not_grow_a_graph():
     step = env.step(actions)
     assert not step.obs["compute"].requires_grad
     assert not step.reward["compute"].requires_grad
+
+
+class Partial:
+    """A demand in which some classes, or some hours, are empty."""
+
+    name = "partial"
+
+    def __init__(self, classes, mean_vcpu=256.0):
+        self.classes, self.inner = classes, ToyGenerator(mean_vcpu=mean_vcpu)
+
+    def sample(self, episodes, steps, rng):
+        batch = self.inner.sample(episodes, steps, rng)
+        values = batch.values * np.isin(np.arange(3), self.classes)[:, None]
+        values[:, steps // 2 : steps // 2 + 5] = 0.0
+        return DemandBatch(values.astype(np.float32), batch.start_us)
+
+
+@pytest.mark.parametrize("classes", [(0,), (1,), (2,), (0, 1)])
+@pytest.mark.parametrize("mean_vcpu", [0.5, 256.0, 1000.0])
+def test_empty_classes_and_hours_and_any_size_are_served(classes, mean_vcpu):
+    env = make(num_envs=2, episode_steps=30, generator=Partial(classes, mean_vcpu))
+    env.reset()
+    for _ in range(30):
+        step = env.step(engineer_actions(2))
+        for key, value in step.info.items():
+            assert torch.isfinite(value).all(), key
+        assert all(torch.isfinite(obs).all() for obs in step.obs.values())
+        assert all(torch.isfinite(reward).all() for reward in step.reward.values())
+        if 0 not in classes:
+            assert (step.info["dropped"] == 0).all()
+    assert (step.info["slo_attainment"] > 0.5).all()
 
 
 def test_the_registry_is_what_make_accepts():
