@@ -1,0 +1,1 @@
+"""Tests of marl.features: windows, profiles, cache and questions."""
