@@ -100,13 +100,17 @@ def detect(path: Path) -> Detected | Skipped:
         with open_bounded(path, whole_lines=False) as stream:
             head = stream.read(_HEAD_BYTES)
             is_all = not stream.read(1)
+            fault = stream.cut.reason if stream.cut else None
         if is_gzip and head.startswith(_PARQUET_MAGIC):
             return _detect_gzipped_parquet(path)
     except UnpackRefused as error:
         return Skipped(path, str(error), is_known=False)
     if not head:
-        return Skipped(path, "empty, or damaged from its first bytes on", is_known=False)
-    return _detect_text(path, head, is_gzip=is_gzip, is_all=is_all)
+        return Skipped(path, fault or "compressed, but empty", is_known=False)
+    verdict = _detect_text(path, head, is_gzip=is_gzip, is_all=is_all)
+    if isinstance(verdict, Skipped) and fault:
+        return Skipped(path, f"{verdict.reason} ({fault})", verdict.is_known)
+    return verdict
 
 
 def canonical_table(kind: str) -> Table | None:

@@ -82,7 +82,8 @@ class BoundedGzip:
             OSError: the file cannot be read.
         """
         given = 0
-        held = b""
+        held: list[bytes] = []  # the start of a line whose end has not come yet
+        waiting = 0
         for block in self._unpacked():
             if not self._whole_lines:
                 given += len(block)
@@ -90,20 +91,21 @@ class BoundedGzip:
                 continue
             end = block.rfind(b"\n") + 1
             if end == 0:
-                held += block
-                if len(held) > _LONGEST_LINE_BYTES:
+                held.append(block)
+                waiting += len(block)
+                if waiting > _LONGEST_LINE_BYTES:
                     raise UnpackRefused(
                         f"{self.path}: a line longer than {_LONGEST_LINE_BYTES:,} bytes; "
                         "this is not a text trace"
                     )
                 continue
-            whole = held + block[:end]
-            held = block[end:]
+            whole = b"".join([*held, block[:end]])
+            held, waiting = [block[end:]], len(block) - end
             given += len(whole)
             yield whole
-        if held and not self._is_truncated:  # a last line without a line end is whole
-            given += len(held)
-            yield held
+        if waiting and not self._is_truncated:  # a last line without a line end is whole
+            given += waiting
+            yield b"".join(held)
         self.cut = CutInfo(given, self._is_truncated, self._fault)
 
     def _unpacked(self) -> Iterator[bytes]:

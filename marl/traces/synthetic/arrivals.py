@@ -16,7 +16,7 @@ from marl.traces.synthetic import figures
 
 STEP_S: Final = 300
 STEPS_PER_DAY: Final = 288
-PEAK_HOUR: Final = 14.0  # of the trace's day; the published trace is in Pacific time
+PEAK_HOUR: Final = 14.0  # chosen: early afternoon, for a trace that begins at midnight
 
 
 @dataclass(frozen=True)

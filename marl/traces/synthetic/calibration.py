@@ -11,12 +11,14 @@ from typing import Final
 import numpy as np
 import polars as pl
 
+from marl.traces.schema import TIERS
 from marl.traces.synthetic import arrivals, figures, population
 from marl.traces.synthetic.generate import BEGIN_US, Plan
 from marl.traces.synthetic.laws import Array
 
 _JOBS: Final = 400_000
 _DAYS: Final = 29
+_TIER_POINTS: Final = 0.12  # tiers' shares may differ by so much, absolutely
 _REPEATS: Final = 10  # of 29 days: the autocorrelations of one month scatter by .05
 
 
@@ -78,8 +80,13 @@ def trace_report(plan: Plan) -> list[Figure]:
     requested = run_h * jobs.cpu_ncu[attempts.job]
     submitted = jobs.user[jobs.submit_us >= plan.begin_us]
     top = np.sort(np.bincount(submitted))[::-1][:10].sum() / len(submitted)
+    used = jobs.ncu_h()[jobs.submit_us >= plan.begin_us]
     small = "depends on the few largest jobs of a small cell"
+    cut = f"cut to what the cell can hold: the largest job uses {used.max():.3g} NCU-h"
     found = [
+        Figure("NCU-h per job, median", figures.NCU_H_MEDIAN, _quantile(used, 0.5), 0.3),
+        Figure("NCU-h per job, p99", figures.NCU_H_P99, _quantile(used, 0.99), 0.5, cut),
+        Figure("NCU-h per job, p99.9", figures.NCU_H_P999, _quantile(used, 0.999), 0.95, cut),
         Figure("schedule delay p50, s", figures.DELAY_S[0][1], _quantile(delay, 0.5), 0.3, small),
         Figure("schedule delay p99, s", figures.DELAY_S[1][1], _quantile(delay, 0.99), 0.6, small),
         Figure(
@@ -102,7 +109,8 @@ def trace_report(plan: Plan) -> list[Figure]:
     rows = np.where(run_h > 0, np.ceil(run_h * 12), 0)
     for index, published in enumerate(figures.TIER_ROW_SHARES):
         share = float(rows[tier == index].sum() / rows.sum())
-        found.append(Figure(f"share of usage rows, tier {index}", published, share, 0.9, small))
+        name = f"share of usage rows, tier {TIERS[index]}"
+        found.append(Figure(name, published, share, _TIER_POINTS / published, small))
     return found
 
 

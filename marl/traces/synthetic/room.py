@@ -16,7 +16,7 @@ from marl.traces.synthetic.population import Cell, Jobs
 
 STEP_US: Final = 300_000_000
 NEVER: Final = -1
-# Most requests over capacity, by tier. Borg over-commits; 2019 cells allocate up to 1.5 × [T].
+# Most requests over capacity, by tier (chosen): Borg over-commits; production waits last.
 LIMITS: Final = (1.0, 1.15, 1.2, 1.4, 1.5)
 
 

@@ -1,0 +1,1 @@
+"""Tests of the trace sources that need no network."""
