@@ -26,6 +26,8 @@ FAMILIES: Final[tuple[Family, ...]] = (
 _MAX_PHI: Final = 0.985  # the filter's grid resolves no slower modulation
 _REACH: Final = 4.5  # standard deviations the grid covers
 _EVALUATIONS: Final = 60
+_LONGEST: Final = 2016  # windows the search for σ, φ and size looks at: the last week
+LEAST_ARRIVALS: Final = 50  # fewer tell no family from another
 
 
 class ArrivalModel(Frozen):
@@ -168,6 +170,8 @@ def _fit_modulated(
     """σ, φ and (optionally) size by Nelder–Mead on the filter's likelihood."""
     from scipy.optimize import minimize
 
+    counts, mean = counts[-_LONGEST:], mean[-_LONGEST:]
+
     def unpack(p: Floats) -> tuple[float | None, float, float]:
         size = float(np.exp(np.clip(p[2], -5, 12))) if has_size else None
         sigma = float(np.exp(np.clip(p[0], -5, 1.1)))
@@ -205,12 +209,12 @@ def fit_arrivals(
 
     Returns:
         The chosen family fitted to the whole training part, with every family's scores. With fewer
-        than 24 training windows (two hours) or no arrival at all: a Poisson process of constant
-        rate, without scores.
+        than 24 training windows (two hours) or 50 arrivals: a Poisson process of constant rate,
+        without scores.
     """
     train = ~is_held_out
     length = int(train.sum())
-    if length < 24 or counts[train].sum() == 0:
+    if length < 24 or counts[train].sum() < LEAST_ARRIVALS:
         rate, _ = daily.fit_counts(counts[train], time_us[train], 0)
         return ArrivalModel(rate=rate)
     cut = length - max(int(length * validation_share), 6)

@@ -27,11 +27,17 @@ from marl.workload.lives import job_lives, observed
 
 Floats = NDArray[np.float64]
 _COVERED: Final = 0.5  # usage of this share of what runs counts as having measured a window
+_LEAST_COVERED: Final = 0.05  # measured share of the windows below which usage counts as none
 _LEAST_MEASURED: Final = 12  # windows needed to learn what a class uses of its requests
 _LEAST_DONORS: Final = 20
 _LENGTHS_S: Final = (300.0, 3600.0, 86_400.0)  # edges between lives counted as alike
 _LONG: Final = 2  # of these lengths, jobs that ran before the trace may give work as well
 _WORK: Final = ("tasks", "cpu_request_ncu", "memory_request_nmu", "busy_share")
+_LEAST_ROWS: Final = 100  # of usage, to learn the same from tasks that happen to be measured
+_RESOURCES: Final = (
+    ("cpu_ncu", "requested_cpu_ncu", "cpu_request_ncu", "cpu_usage_ncu"),
+    ("memory_nmu", "requested_memory_nmu", "memory_request_nmu", "memory_usage_nmu"),
+)
 DEMAND: Final = pl.Schema(
     {
         "window_us": pl.Int64,
@@ -102,20 +108,28 @@ def class_demand(
     for index, name in enumerate(CLASSES):
         mine = jobs.filter(workload_class=name)
         frame = _from_jobs(mine, windows).with_columns(workload_class=pl.lit(name))
-        train = measured & (windows < split_us)
-        for column, asked, used in (
-            ("cpu_ncu", "requested_cpu_ncu", usage[:, index, 0]),
-            ("memory_nmu", "requested_memory_nmu", usage[:, index, 1]),
-        ):
-            requested = frame[asked].to_numpy()
-            share = config.usage_per_request
+        early = mine.filter(pl.col("start_us") < split_us)
+        for channel, (column, asked, one_asks, one_uses) in enumerate(_RESOURCES):
+            used, requested = usage[:, index, channel], frame[asked].to_numpy()
+            train = measured & (windows < split_us)
             if train.sum() >= _LEAST_MEASURED and requested[train].sum() > 0:
                 share = float(used[train].sum() / requested[train].sum())
+            else:
+                share = _share_of_tasks(early, one_asks, one_uses) or config.usage_per_request
             level = np.where(measured, used, requested * share)
             frame = frame.with_columns(pl.Series(column, level))
         frames.append(frame.with_columns(is_imputed=pl.Series(~measured)))
     order = pl.col("workload_class").cast(pl.Enum(CLASSES))
     return pl.concat(frames).select(list(DEMAND)).cast(DEMAND).sort("window_us", order)
+
+
+def _share_of_tasks(jobs: pl.DataFrame, asked: str, used: str) -> float | None:
+    """What measured tasks use of their requests, weighted by rows; None of too few."""
+    both = jobs.filter(pl.col(asked).is_not_null(), pl.col(used).is_not_null())
+    requests = float((both[asked] * both["usage_rows"]).sum())
+    if both["usage_rows"].sum() < _LEAST_ROWS or requests <= 0:
+        return None
+    return float((both[used] * both["usage_rows"]).sum()) / requests
 
 
 def demand_notes(tables: Mapping[str, Path], demand: pl.DataFrame) -> tuple[str, ...]:
@@ -236,8 +250,8 @@ def _usage(
 ) -> tuple[NDArray[np.bool_], Floats]:
     """Which windows were measured (T,), and usage (T, C, 2) in NCU and NMU.
 
-    A window counts as measured where usage covers half of what runs. Without collection events
-    what runs is not known, so that every window between the first and last usage row counts.
+    A window counts as measured where usage covers half of what runs (anything, where no instance
+    events say what runs). A random sample of rows covers far less, and does not count.
     """
     span = coverage(tables, "usage")
     usage = np.zeros((len(windows), len(CLASSES), 2))
@@ -261,8 +275,6 @@ def _usage(
     row = ((sums["window_us"] - int(windows[0])) // WINDOW_US).to_numpy()
     usage[row, sums["scheduling_class"].to_numpy()] = sums.select("cpu", "memory").to_numpy()
     inside = (windows >= span.start_us) & (windows < span.end_us)
-    if coverage(tables, "collections") is None:
-        return inside, usage
     seen = np.bincount(row, sums["distinct_instances"].to_numpy(), minlength=len(windows))
     running = (
         scan_files(parts(tables.get("demand_windows")), demand_windows.SCHEMA)
@@ -274,4 +286,7 @@ def _usage(
     runs = np.zeros(len(windows))
     at = ((running["window_us"] - int(windows[0])) // WINDOW_US).to_numpy()
     runs[at] = running["running_instances"].to_numpy()
-    return inside & (seen > 0) & (seen >= _COVERED * runs), usage
+    measured = inside & (seen > 0) & (seen >= _COVERED * runs)
+    if measured.mean() < _LEAST_COVERED:  # a few windows apart would stand out from all others
+        return np.zeros(len(windows), bool), usage
+    return measured, usage

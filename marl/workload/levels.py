@@ -20,6 +20,7 @@ Floats = NDArray[np.float64]
 KERNEL_WINDOWS: Final = 288  # arrivals of one day are followed; what outlives it is in the base
 _QUANTILES: Final = 129
 _FLOOR_SHARE: Final = 0.02  # of the mean, added before logarithms so that empty windows have one
+_MOST: Final = 1.5
 _FINE: Final = 8  # points a window is cut into when the kernel is integrated
 
 
@@ -37,7 +38,8 @@ def survival_kernel(lifetimes: LifetimeModel | None, windows: int = KERNEL_WINDO
     at = (np.arange(_FINE) + 0.5) / _FINE
     gap = at[None, :] - at[:, None]  # moment in the later window − arrival in window 0
     ages = (np.arange(windows)[:, None, None] + gap) * STEP_S
-    alive = np.where(ages >= 0, lifetimes.survival(np.maximum(ages, 0.0)), 0.0)
+    alive = np.where(ages > 0, lifetimes.survival(np.maximum(ages, 0.0)), 0.0)
+    alive[ages == 0] = 0.5  # the diagonal's cells: half of each lies after the arrival
     return np.asarray(alive.mean(axis=(1, 2)))
 
 
@@ -53,7 +55,7 @@ def follow(counts: NDArray[np.floating], kernel: NDArray[np.floating]) -> NDArra
 
 
 class LevelModel(Frozen):
-    """y_t = scale·[(base + slope·x_t + floor)·daily(t)·exp(F⁻¹(Φ(z_t))) − floor], at least 0.
+    """y_t = scale·[(base + slope·x_t + floor)·daily(t)·exp(F⁻¹(Φ(z_t))) − floor], in [0, most].
 
     x is the arrivals' echo (`follow`), z unit Gaussian noise with memory, F the empirical
     distribution of the log residual: an autoregressive-to-anything process (Cario & Nelson,
@@ -67,6 +69,7 @@ class LevelModel(Frozen):
         noise: memory of z.
         scale: makes the model's mean equal that of the training part.
         mean: of the training part.
+        most: cut of the level: 1.5 times the training part's largest, for a cell has a size.
     """
 
     base: float = Field(default=0.0, ge=0)
@@ -77,6 +80,7 @@ class LevelModel(Frozen):
     noise: ArNoise = ArNoise()
     scale: float = Field(default=1.0, ge=0)
     mean: float = Field(default=0.0, ge=0)
+    most: float = Field(default=0.0, ge=0)
 
     def apply(
         self,
@@ -92,7 +96,7 @@ class LevelModel(Frozen):
         level = (self.base + self.floor + self.slope * echo) * residual
         if is_cyclical and self.daily:
             level = level * daily.factor(time_us, self.daily).astype(echo.dtype)
-        return np.maximum((level - self.floor) * self.scale, 0).astype(echo.dtype)
+        return np.clip((level - self.floor) * self.scale, 0, self.most).astype(echo.dtype)
 
 
 def _z_grid() -> Floats:
@@ -143,4 +147,5 @@ def fit_level(
         noise=fit_noise(scores),
         scale=mean / model_mean if model_mean > 0 else 1.0,
         mean=mean,
+        most=_MOST * float(values.max()),
     ), scores

@@ -47,7 +47,7 @@ def job_lives(tables: Mapping[str, Path]) -> pl.DataFrame:
         arrival was not seen), start_us, end_us (of observation where is_censored), lifetime_s,
         is_censored, tasks (null where none is known), cpu_request_ncu and memory_request_nmu (of a
         task, mean), cpu_request_max_ncu, busy_share (mean share of its tasks running at a time; 1
-        where unknown).
+        where unknown), usage_rows, cpu_usage_ncu and memory_usage_nmu (of a task, mean).
 
     Raises:
         FileNotFoundError: there is no `task_profiles`.
@@ -86,6 +86,9 @@ def job_lives(tables: Mapping[str, Path]) -> pl.DataFrame:
             .then(busy.clip(0, 1))
             .fill_null(1.0)
             .alias("busy_share"),
+            "usage_rows",
+            pl.col("cpu_usage_mean_ncu").alias("cpu_usage_ncu"),
+            pl.col("memory_usage_mean_nmu").alias("memory_usage_nmu"),
         )
         .sort("collection_id")
         .collect()
