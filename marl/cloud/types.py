@@ -12,7 +12,6 @@ from torch import Tensor
 SERVICES: Final = ("compute", "storage", "network", "database")
 SERVICE_UNITS: Final = ("vcpu", "iops", "gbps", "db_vcpu")
 POOLS: Final = ("on_demand", "spot", "disk", "proxy", "database", "replica")
-POOL_UNITS: Final = ("VM", "10 GiB", "proxy of 0.15 Gbps", "2 vCPU", "node")
 OBJECTIVES: Final = ("cost", "performance", "reliability", "sustainability")
 WORK: Final = (*SERVICE_UNITS, "requests_per_s")  # columns of `work` and `backlog`
 HISTORY: Final = 12  # W: an hour of 5-minute steps

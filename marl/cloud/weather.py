@@ -34,21 +34,20 @@ class Weather:
     Attributes:
         steps: one `WeatherStep` for each of the T steps.
         calendar: (T + 1, B, 5) what everybody may know at the start of step t (`CALENDAR`).
-        requests: (T, B) web requests arriving in a step.
+        outlook: (T, B, 5) load of each service over its reference peak, and the spot ratio.
     """
 
     steps: tuple[WeatherStep, ...]
     calendar: Tensor
-    requests: Tensor
+    outlook: Tensor
 
     def future(self, step: int, horizon: int) -> Tensor:
-        """(B, horizon, 5) load of each service and the spot ratio of the next steps, for critics.
+        """(B, horizon, 5) `outlook` of the next steps, for critics; actors must not be shown it.
 
-        Beyond the episode's end the last step is repeated. Actors must not be shown this.
+        Beyond the episode's end the last step is repeated.
         """
-        last = len(self.steps) - 1
-        chosen = [self.steps[min(step + ahead, last)] for ahead in range(horizon)]
-        return torch.stack([torch.cat((s.load, s.spot_ratio[:, None]), 1) for s in chosen], 1)
+        ahead = torch.arange(step, step + horizon, device=self.outlook.device)
+        return self.outlook[ahead.clamp_max(len(self.outlook) - 1)].transpose(0, 1)
 
 
 @dataclass(frozen=True)
@@ -191,7 +190,7 @@ def _assemble(
             for t, row in enumerate(rows)
         ),
         calendar=calendar,
-        requests=work[:, :, 0, 4] * params.step_s,
+        outlook=torch.cat((load / params.peak, ratio_on[:-1, :, None]), 2),
     )
 
 

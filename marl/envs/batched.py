@@ -171,6 +171,13 @@ class BatchedEnv:
             raise RuntimeError("call reset() first")
         return self._features
 
+    def future(self, horizon: int) -> Tensor:
+        """(B, horizon · 5) normalised load and spot price of the next steps, the coming one first.
+
+        What no agent can know: for central critics only (`Weather.future`).
+        """
+        return self.weather.future(self._step, horizon).flatten(1)
+
     def action_masks(self) -> dict[str, Tensor]:
         """Agent to (B, A) int8: 0 where a knob can do nothing in the coming step."""
         return action_masks(self.cloud_state)

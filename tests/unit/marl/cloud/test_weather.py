@@ -91,10 +91,12 @@ def test_due_work_is_what_arrived_a_deadline_ago():
 
 
 def test_the_future_is_shown_and_ends_with_the_episode():
+    params = small_cloud().params
     weather = draw(2, steps=10)
     future = weather.future(8, 4)
     assert future.shape == (2, 4, 5)
-    torch.testing.assert_close(future[:, 0, :4], weather.steps[8].load)
+    torch.testing.assert_close(future[:, 0, :4], weather.steps[8].load / params.peak)
+    torch.testing.assert_close(future[:, 1, 4], weather.steps[9].spot_ratio)
     torch.testing.assert_close(future[:, 1], future[:, 3])
 
 
@@ -118,12 +120,12 @@ def test_a_generator_that_gives_something_else_is_refused(changes):
 
 
 def test_demand_is_not_altered():
-    """Web requests and loads are the generator's own numbers."""
+    """Web requests and IOPS are the generator's own numbers."""
     params = small_cloud().params
     weather = draw_weather(ToyGenerator(), BLOCK, 20, 9, 2, params)
     seeds = np.random.SeedSequence(9, spawn_key=(2, 0)).spawn(2)
     demand = ToyGenerator().sample(BLOCK, 20, np.random.default_rng(seeds[0]))
-    requests = torch.from_numpy(demand.values[:, :, 0, 0]).T * 300
-    torch.testing.assert_close(weather.requests, requests)
+    requests = torch.stack([one.work[:, 0, 4] for one in weather.steps])
+    torch.testing.assert_close(requests, torch.from_numpy(demand.values[:, :, 0, 0]).T)
     iops = torch.stack([one.load[:, 1] for one in weather.steps])
     torch.testing.assert_close(iops, torch.from_numpy(demand.values[..., 4].sum(2)).T)

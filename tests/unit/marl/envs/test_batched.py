@@ -100,6 +100,16 @@ def test_weather_does_not_depend_on_actions():
     assert all(torch.equal(a, b) for a, b in zip(calm, wild, strict=True))
 
 
+def test_the_future_begins_with_the_coming_step():
+    env = make(num_envs=2, episode_steps=6)
+    env.reset()
+    for _ in range(6):
+        coming = env.future(3)
+        assert coming.shape == (2, 15)
+        load = env.step(engineer_actions(2)).info["demand_database"]
+        torch.testing.assert_close(coming[:, 3] * env.reference.peak[3], load)
+
+
 def test_autoreset_shows_the_next_start_and_keeps_the_true_end():
     env = make(num_envs=2, episode_steps=3)
     first = env.reset(seed=0)
