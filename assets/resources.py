@@ -39,7 +39,8 @@ class Profile(dg.ConfigurableResource):
         algorithms: learners trained, by name.
         training_seeds: independent trainings of each learner.
         training_steps: environment steps of one training, summed over its clouds.
-        tuning_candidates, tuning_generations: budget of every tuned baseline, the same for each.
+        tuning_candidates, tuning_generations, tuning_episodes: budget of every tuned baseline, the
+            same for each: settings per generation, generations, training episodes per setting.
         evaluation_episodes: paired held-out episodes for each scenario.
         scenarios: demand generators evaluated on, by name.
     """
@@ -55,5 +56,6 @@ class Profile(dg.ConfigurableResource):
     training_steps: int
     tuning_candidates: int
     tuning_generations: int
+    tuning_episodes: int
     evaluation_episodes: int
     scenarios: list[str]

@@ -38,10 +38,13 @@ def baseline_policies(
     budget = TuningBudget(
         candidates=profile.tuning_candidates,
         generations=profile.tuning_generations,
-        steps=profile.episode_steps,
     )
     tuned = tune_baselines(
-        provisioning_families(), world.scorer, budget, profile.seed, reporter(context)
+        provisioning_families(),
+        world.scorer(profile.tuning_episodes, profile.seed),
+        budget,
+        profile.seed,
+        reporter(context),
     )
     into = store.staging("baseline_policies")
     write_json(into / BASELINES_FILE.name, tuned.model_dump(mode="json"))
@@ -134,7 +137,9 @@ def eval_report(
             code_version=provenance.code_version,
             config_hash=provenance.config_hash,
             is_synthetic=provenance.is_synthetic,
-            baselines=_how_tuned(tuned),
+            baselines=_how_tuned(
+                tuned, provenance.config["settings"]["profile"]["tuning_episodes"]
+            ),
             workload=_how_good(goodness),
             notes=WorkloadModel.load(workload_model).notes,
         ),
@@ -150,10 +155,10 @@ def eval_report(
     return into
 
 
-def _how_tuned(tuned: "BaselineSet") -> dict[str, str]:
+def _how_tuned(tuned: "BaselineSet", episodes: int) -> dict[str, str]:
     budget = tuned.budget
     return {
-        one.name: f"{len(one.trials)} settings tried on {budget.episodes} training episodes each, "
+        one.name: f"{len(one.trials)} settings tried on {episodes} training episodes each, "
         f"by differential evolution ({budget.candidates} candidates, {budget.generations} "
         f"generations); best mean reward {one.reward:+.4f} per step"
         for one in tuned.tuned

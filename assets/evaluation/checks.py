@@ -83,7 +83,7 @@ CHECKS: Final = [
         "baseline_policies",
         "tuned_beats_its_start",
         tuned_beats_its_start,
-        description="No baseline is worse than the setting its tuning began from; budgets are equal.",
+        description="No baseline is worse than where its tuning began; budgets are equal.",
     ),
     *(suite_check(table, suite, rows) for table, suite in SUITES.items()),
     fact_check(

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from marl.train.env import BatchedEnv, MakeEnv
 from marl.train.seeding import derive_seed
+from marl.train.threads import torch_threads
 
 if TYPE_CHECKING:
     from marl.evaluate.policies import Policy
@@ -84,6 +85,18 @@ def play_episodes(
     """`rollout` in given environments."""
     if episodes < 1:
         raise ValueError(f"episodes must be at least 1; got {episodes}")
+    with torch_threads(1):
+        return _play(policy, make_env, episodes, seed, labels, progress)
+
+
+def _play(
+    policy: "Policy",
+    make_env: MakeEnv,
+    episodes: int,
+    seed: int,
+    labels: Labels,
+    progress: Callable[[str], None] | None,
+) -> pl.DataFrame:
     frames = []
     env = make_env(BLOCK, derive_seed(seed, "block", 0))
     for block in range(-(-episodes // BLOCK)):

@@ -7,8 +7,7 @@ and ends, on CPU, with the same bits as an uninterrupted run; finished before, i
 
 import copy
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -22,6 +21,7 @@ from marl.train.checkpoint import load_checkpoint, save_checkpoint
 from marl.train.config import TrainConfig
 from marl.train.env import MakeEnv, field_names
 from marl.train.policy_file import PolicyCard, save_policy
+from marl.train.threads import torch_threads
 from marl.train.tracking import NullTracker, Tracker
 from marl.train.trainer import Trainer
 
@@ -117,7 +117,7 @@ def train(
     if stored is not None:
         say(f"{folder.name}: finished before, not trained again")
         return stored
-    with _threads(config.threads):
+    with torch_threads(config.threads):
         return _train(
             config, make_env, baseline, folder, fingerprint, tracker or NullTracker(), say
         )
@@ -307,14 +307,3 @@ def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             flat[prefix + key] = value
     return flat
-
-
-@contextmanager
-def _threads(count: int) -> Iterator[None]:
-    """Let torch use `count` threads inside the block."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
