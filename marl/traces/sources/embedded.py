@@ -11,8 +11,9 @@ from marl.files import clear_staging, sha256_file, sha256_json
 from marl.traces import synthetic
 from marl.traces.budget import ByteBudget, Ledger
 from marl.traces.manifest import RawFile, RawManifest, TraceRequest
-from marl.traces.sources.base import Progress, saved_manifest
+from marl.traces.sources.base import Progress, SourceError, saved_manifest
 from marl.traces.synthetic.generate import Plan, plan
+from marl.traces.synthetic.room import NEVER
 
 _NARROW = (
     "Lower embedded_days, embedded_jobs_per_hour or embedded_machines, shorten duration_s, or "
@@ -29,6 +30,7 @@ def fetch(request: TraceRequest, into: Path, progress: Progress | None = None) -
 
     Raises:
         BudgetExceeded: the parts would be, or turned out, larger than the budget.
+        SourceError: the size asked for has no job at all.
     """
     say = progress or (lambda _line: None)
     version = f"{_code_version()}:{sha256_json(request.model_dump(mode='json'))}"
@@ -46,10 +48,15 @@ def fetch(request: TraceRequest, into: Path, progress: Progress | None = None) -
         f"drawing {request.embedded_days:g} days of a cell of {request.embedded_machines} machines "
         f"with {request.embedded_jobs_per_hour:g} jobs an hour"
     )
-    trace = plan(request)
+    try:
+        trace = plan(request)
+    except ValueError as error:
+        raise SourceError(f"cannot draw the embedded trace: {error}") from error
     files = _write(trace, request, into, ledger, version, say)
     ledger.prune(file.path for file in files)
-    manifest = RawManifest(request=request, files=tuple(files), is_synthetic=True, notes=(_NOTE,))
+    manifest = RawManifest(
+        request=request, files=tuple(files), is_synthetic=True, notes=_notes(trace)
+    )
     manifest.save(into)
     return manifest
 
@@ -84,6 +91,19 @@ def _write(
             )
         )
     return files
+
+
+def _notes(trace: Plan) -> tuple[str, ...]:
+    """What people should know, a cell too small for its jobs above all."""
+    stuck = int((trace.waits_us == NEVER).sum())
+    waited = int((trace.waits_us > 0).sum())
+    if not stuck and not waited:
+        return (_NOTE,)
+    return (
+        _NOTE,
+        f"of {len(trace.jobs):,} jobs {waited:,} waited for room and {stuck:,} never found any; "
+        "more embedded_machines or fewer embedded_jobs_per_hour make room",
+    )
 
 
 @lru_cache(maxsize=1)

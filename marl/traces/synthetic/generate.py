@@ -141,6 +141,9 @@ def plan(request: TraceRequest) -> Plan:
 
     Returns:
         The trace, down to its attempts.
+
+    Raises:
+        ValueError: the trace is so small that it has no job.
     """
     rngs = [_stream(request.seed, index) for index in range(7)]
     begin_us = BEGIN_US
@@ -155,6 +158,13 @@ def plan(request: TraceRequest) -> Plan:
     new = population.draw(times, cell, rngs[2], users)
     jobs = _past(request, cell, begin_us, rngs[3], users).append(new)
     waits, load = room.admit(jobs, cell, begin_us, end_us)
+    real = np.flatnonzero((waits != room.NEVER) | (jobs.submit_us >= begin_us))
+    jobs, waits = jobs.take(real), waits[real]
+    if len(jobs) == 0:
+        raise ValueError(
+            f"no job falls into {request.embedded_days:g} days at "
+            f"{request.embedded_jobs_per_hour:g} jobs an hour: raise one of them"
+        )
     attempts = lifecycle.attempts_of(jobs, waits, load, park, begin_us, end_us, rngs[4])
     per_window = max(1.0, count_rows(attempts, begin_us, end_us) / steps)
     windows = int(np.clip(_ROWS_PER_PART / per_window, 1, _DAY_US // WINDOW_US))

@@ -24,13 +24,14 @@ def admit(jobs: Jobs, cell: Cell, begin_us: int, end_us: int) -> tuple[NDArray[n
     """How long each job waits for room.
 
     Args:
-        jobs: in order of submission; those before `begin_us` run already and do not wait.
+        jobs: in order of submission; those before `begin_us` run already, or not at all.
         cell: capacities.
         begin_us: where the trace begins.
         end_us: where it ends.
 
     Returns:
-        (J,) waits in microseconds, `NEVER` where the trace ends first; and (S,) the share of the
+        (J,) waits in microseconds, `NEVER` where the trace ends first (and for a job that would
+        run already but does not fit); and (S,) the share of the
         cell's CPU that is requested in each five-minute step from `begin_us`.
     """
     steps = max(1, -((begin_us - end_us) // STEP_US))
@@ -45,9 +46,10 @@ def admit(jobs: Jobs, cell: Cell, begin_us: int, end_us: int) -> tuple[NDArray[n
         until = min(steps, at + int(length[job]))
         free_cpu = limit * cell.cpu_ncu - need_cpu[job]
         free_memory = limit * cell.memory_nmu - need_memory[job]
-        if jobs.submit_us[job] >= begin_us and (
-            cpu[at:until].max() > free_cpu or memory[at:until].max() > free_memory
-        ):
+        if cpu[at:until].max() > free_cpu or memory[at:until].max() > free_memory:
+            if jobs.submit_us[job] < begin_us:
+                waits[job] = NEVER
+                continue
             fits = (cpu[at:] <= free_cpu) & (memory[at:] <= free_memory)
             later = _first_run(fits, int(length[job]))
             if later == NEVER:
