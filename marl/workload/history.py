@@ -232,7 +232,7 @@ def _from_jobs(jobs: pl.DataFrame, windows: NDArray[np.int64]) -> pl.DataFrame:
             "collection_arrivals": np.bincount(at[inside], minlength=len(windows)).astype(float),
             "task_arrivals": np.bincount(
                 at[inside], arrived["tasks"].to_numpy()[inside], minlength=len(windows)
-            ),
+            ).astype(float),
             "running_tasks": tasks,
             "requested_cpu_ncu": window_means(
                 start, end, running * work["cpu_request_ncu"].to_numpy(), windows

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import polars as pl
 
-from marl.features import task_profiles
+from marl.features import demand_windows, task_profiles
 from marl.features.tables import coverage, parts, scan_files, scan_table
 from marl.traces.schema import WINDOW_US
 
@@ -18,21 +18,29 @@ _DEMAND_TABLES = ("collections", "instances", "usage")
 def observed(tables: Mapping[str, Path]) -> tuple[int, int]:
     """First and end (exclusive) of the whole windows in which demand can be seen, µs.
 
-    From events of collections and instances, and usage; machine events may go on for weeks more. A
-    last window that was not observed to its end is left out.
+    From events of collections and instances, and usage, or the windows made of them; machine
+    events may go on for weeks more. A last window that was not observed to its end is left out.
 
     Raises:
-        ValueError: none of the three tables has a row.
+        ValueError: none of the tables has a row.
     """
     spans = [coverage(tables, name) for name in _DEMAND_TABLES]
-    known = [span for span in spans if span is not None]
+    known = [(span.start_us, span.last_us) for span in spans if span is not None]
+    windows = (
+        scan_files(parts(tables.get("demand_windows")), demand_windows.SCHEMA)
+        .select(low=pl.col("window_us").min(), high=pl.col("window_us").max())
+        .collect()
+        .row(0)
+    )
+    if windows[0] is not None:
+        known.append(windows)
     if not known:
         raise ValueError(
             "collections, instances and usage are all empty: there is no demand to model; "
             "check the trace's window and the quarantine of the canonical tables"
         )
-    first = min(span.start_us for span in known)
-    last = max(span.last_us for span in known)
+    first = min(start for start, _ in known)
+    last = max(end for _, end in known)
     return first, max(last // WINDOW_US * WINDOW_US, first + WINDOW_US)
 
 
