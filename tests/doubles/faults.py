@@ -6,7 +6,9 @@ theirs. Every request is logged with the bytes that went out, so that tests coun
 
 import re
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 
@@ -52,6 +54,7 @@ class Faults:
     waiting: list[Fault] = field(default_factory=list)
     log: list[Logged] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
+    under_way: int = 0
 
     def add(self, *faults: Fault) -> None:
         with self.lock:
@@ -72,11 +75,25 @@ class Faults:
                 return fault
         return None
 
+    @contextmanager
+    def serving(self) -> Iterator[None]:
+        """Around the answering of a request that is noted only when its bytes are out."""
+        with self.lock:
+            self.under_way += 1
+        try:
+            yield
+        finally:
+            with self.lock:
+                self.under_way -= 1
+
     def note(self, line: str, status: int, sent_bytes: int) -> None:
         with self.lock:
             self.log.append(Logged(line, status, sent_bytes))
 
     def served(self, match: str) -> list[Logged]:
-        """Requests so far whose line matches."""
+        """Requests so far whose line matches; a client may be ahead of the note on its answer."""
+        deadline = time.monotonic() + 5
+        while self.under_way and time.monotonic() < deadline:
+            time.sleep(0.005)
         with self.lock:
             return [entry for entry in self.log if re.search(match, entry.line)]

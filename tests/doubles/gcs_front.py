@@ -27,6 +27,7 @@ class GcsFront:
         hide: keys left out of listed objects, e.g. {"crc32c", "md5Hash"}.
         replace: name → keys that listed objects of this name carry instead.
         has_ranges: False: ranges are ignored, as by servers that do not know them.
+        has_generations: False: no version is told, and the newest is served whatever is asked.
     """
 
     def __init__(self, *buckets: str) -> None:
@@ -36,6 +37,7 @@ class GcsFront:
         self.hide: set[str] = set()
         self.replace: dict[str, dict] = {}
         self.has_ranges = True
+        self.has_generations = True
         self._buckets = buckets
         self._emulator = create_server("127.0.0.1", 0, in_memory=True)
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
@@ -107,7 +109,8 @@ class GcsFront:
             item for item in self.extra_items if item["name"] not in {i["name"] for i in items}
         ]
         items = [item | self.replace.get(item["name"], {}) for item in items]
-        items = [{k: v for k, v in item.items() if k not in self.hide} for item in items]
+        hide = self.hide | (set() if self.has_generations else {"generation"})
+        items = [{k: v for k, v in item.items() if k not in hide} for item in items]
         start = int(query.get("pageToken", ["0"])[0])
         page = {"kind": "storage#objects", "items": items[start : start + self.page_size]}
         if start + self.page_size < len(items):
@@ -117,7 +120,7 @@ class GcsFront:
     def _media(self, path: str, query: dict, headers: dict) -> tuple[int, dict, bytes]:
         about = urlsplit(path).path.removeprefix("/download")
         status, _, data = self.upstream("GET", about)
-        wanted = query.get("generation", [None])[0]
+        wanted = query.get("generation", [None])[0] if self.has_generations else None
         if status != 200 or (wanted and json.loads(data)["generation"] != wanted):
             return 404, {}, b"No such object"
         generation = json.loads(data)["generation"]
@@ -127,7 +130,9 @@ class GcsFront:
             return 416, {}, b"range not satisfiable"
         status, found, data = self.upstream("GET", path, headers={"Range": span} if span else {})
         kept = {key: found[key] for key in ("Content-Range",) if key in found}
-        return status, kept | {"x-goog-generation": generation}, data
+        if self.has_generations:
+            kept["x-goog-generation"] = generation
+        return status, kept, data
 
 
 def _handler(front: GcsFront) -> type[BaseHTTPRequestHandler]:
@@ -144,6 +149,10 @@ class _Handler(BaseHTTPRequestHandler):
         """Stay quiet."""
 
     def do_GET(self) -> None:
+        with self.front.faults.serving():
+            self._serve()
+
+    def _serve(self) -> None:
         line = f"GET {self.path}"
         fault = self.front.faults.take(line)
         kind = fault.kind if fault else ""

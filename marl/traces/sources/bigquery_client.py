@@ -181,10 +181,14 @@ def explain_job(reason: str, message: str, limit_bytes: int, what: str) -> Sourc
 
 
 def call(function: Callable[[], Any], what: str) -> Any:
-    """Call the API; its errors come out as `SourceError`, except not found and conflict."""
+    """Call the API; errors come out as `SourceError`, except those a caller may expect.
+
+    Raises:
+        NotFound, Conflict, MethodNotImplemented: as they are.
+    """
     try:
         return function()
-    except (exceptions.NotFound, exceptions.Conflict):
+    except (exceptions.NotFound, exceptions.Conflict, exceptions.MethodNotImplemented):
         raise
     except (exceptions.GoogleAPIError, GoogleAuthError, requests.RequestException) as error:
         raise explain(error, what) from error

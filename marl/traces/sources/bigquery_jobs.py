@@ -57,7 +57,7 @@ class Jobs:
                 lambda: self.client.get_table(source, retry=self._retry, timeout=CALL_TIMEOUT_S),
                 f"looking at {source}",
             )
-        except exceptions.NotFound:
+        except (exceptions.NotFound, exceptions.MethodNotImplemented):
             return "", None
         return str(table.etag or ""), table.location
 

@@ -147,14 +147,14 @@ def _ranges(parts: Sequence[Detected]) -> list[tuple[int | None, int | None]]:
         return [
             _parquet_range(part) if part.encoding == "parquet" else (None, None) for part in parts
         ]
-    firsts = [_first_time(part.path) for part in parts]
+    firsts = [first_time(part.path) for part in parts]
     known = [time for time in firsts if time is not None]
     if len(known) < len(parts) or known != sorted(known):
         return [(None, None)] * len(parts)  # not in order as published: nothing can be told
     return list(zip(firsts, [*firsts[1:], None], strict=True))
 
 
-def _first_time(path: Path) -> int | None:
+def first_time(path: Path) -> int | None:
     """Time of a 2011 file's first row, in microseconds; None where it is not a number."""
     with open_bounded(path) as stream:
         field = stream.readline(1 << 16).split(b",", 1)[0].strip()

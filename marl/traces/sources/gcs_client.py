@@ -36,7 +36,7 @@ class RemoteObject:
         size: stored bytes.
         generation: number of the version; None where the server keeps none.
         crc32c, md5: base64 of the big-endian checksum; None where not offered.
-        etag: the server's tag of the content.
+        etag: the server's tag of the content, or the time of its last change.
         is_stored_gzip: whether it is marked `Content-Encoding: gzip`, so that servers would unpack
             it on the way unless told otherwise.
     """
@@ -220,7 +220,7 @@ def _describe(bucket: str, item: dict[str, Any]) -> RemoteObject:
         generation=str(item["generation"]) if item.get("generation") else None,
         crc32c=item.get("crc32c"),
         md5=item.get("md5Hash"),
-        etag=item.get("etag"),
+        etag=item.get("etag") or item.get("updated"),
         is_stored_gzip=item.get("contentEncoding") == "gzip",
     )
 

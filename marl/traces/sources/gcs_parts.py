@@ -17,7 +17,7 @@ from marl.traces.detect import Detected, detect
 from marl.traces.manifest import Table, TraceRequest
 from marl.traces.sources.base import SourceError
 from marl.traces.sources.bucket_layout import Unordered, by_name, local_name, needed_2011
-from marl.traces.sources.choose import _first_time, once, one_layout
+from marl.traces.sources.choose import first_time, once, one_layout
 from marl.traces.sources.gcs_client import RemoteObject
 from marl.traces.unpack import UnpackRefused
 
@@ -217,7 +217,7 @@ class Chooser:
                 break
             path = self._beginning(part.item, part.name, count)
             try:
-                time_us = _first_time(path)
+                time_us = first_time(path)
             except UnpackRefused as error:
                 raise SourceError(f"{part.item.url}: {error}") from error
             if time_us is not None:

@@ -135,7 +135,6 @@ class Downloader:
                     problem = wrong_with(part, item, sha256) or ""
                 except ObjectChanged:
                     problem = "it changed while it was being read"
-                    item = self._again(item)
                 except RangeIgnored as error:
                     problem = str(error)
                 if not problem:
@@ -145,6 +144,8 @@ class Downloader:
             if attempt < DOWNLOADS:
                 self._say(f"{item.url}: {problem}; downloading it again")
                 time.sleep(self.backoff.wait_s(attempt))
+                # Whatever went wrong: servers that know no generations may hold another object now.
+                item = self._again(item)
         raise SourceError(
             f"{item.url} arrived wrong {DOWNLOADS} times: {problem}. To do: try again later; if it "
             "stays, the object in the bucket is damaged"

@@ -194,6 +194,18 @@ def test_a_changed_object_replaces_the_file_of_an_earlier_run(one, tmp_path):
     assert manifest.files[0].bytes == len(new)
 
 
+def test_a_change_on_a_server_without_generations_is_noticed_by_its_sums(one, tmp_path):
+    gcs, _ = one
+    new = big_part(seed=4)
+    gcs.has_generations = False
+    gcs.faults.add(
+        Fault(MEDIA, "cut", after_bytes=300_000),
+        Fault(MEDIA, "none", before=lambda: gcs.put(BUCKET, NAME, new)),
+    )
+    fetch(ask(), tmp_path)
+    assert arrived(tmp_path) == new
+
+
 def test_an_object_deleted_midway_is_named(one, tmp_path):
     gcs, _ = one
     gcs.faults.add(
