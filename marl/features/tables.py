@@ -7,13 +7,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import polars as pl
 
-from marl.traces.schema import AFTER_END_US, TABLES, TIME_COLUMN, WINDOW_US
+from marl.traces.schema import AFTER_END_US, TABLES, TIME_COLUMN, USAGE, WINDOW_US
 
 SLICE_ROWS: Final = 3_000_000  # rows held at once: about one hour of usage of a whole Google cell
+Bounds = tuple[int | None, int | None]
 MAX_WINDOWS: Final = 250_000  # 2.4 years of five-minute windows: more is a damaged time stamp
 
 
@@ -30,6 +31,38 @@ def scan_files(files: Sequence[Path], schema: pl.Schema) -> pl.LazyFrame:
 def scan_table(tables: Mapping[str, Path], name: str) -> pl.LazyFrame:
     """Lazily read the canonical table `name`; an empty frame when its folder has no rows."""
     return scan_files(parts(tables.get(name)), TABLES[name])
+
+
+def bounds(file: Path, schema: pl.Schema, columns: Sequence[str]) -> tuple[int, list[Bounds]]:
+    """Rows of a Parquet file, and least and largest value of its integer `columns`.
+
+    The file's own statistics say without reading a row; where its writer left none, rows are read.
+
+    Returns:
+        Rows, and (least, largest) by column; None for both where every value is null.
+    """
+    from pyarrow.parquet import read_metadata  # a quarter of a second, so only where it is needed
+
+    metadata = read_metadata(file)
+    groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
+    places = {name: place for place, name in enumerate(schema.names())}
+    found: list[Bounds] = []
+    for name in columns:
+        chunks = [group.column(places[name]) for group in groups if group.num_rows]
+        statistics = [chunk.statistics for chunk in chunks]
+        named = all(chunk.path_in_schema == name for chunk in chunks)
+        if not named or not all(known and known.has_min_max for known in statistics):
+            break
+        least = min((known.min for known in statistics), default=None)
+        found.append((least, max((known.max for known in statistics), default=None)))
+    if len(found) == len(columns):
+        return metadata.num_rows, found
+    rows = scan_files([file], schema).select(
+        *(pl.col(name).min().alias(f"{name}_least") for name in columns),
+        *(pl.col(name).max().alias(f"{name}_most") for name in columns),
+    )
+    values = rows.collect(engine="streaming").row(0)
+    return metadata.num_rows, list(zip(values[: len(columns)], values[len(columns) :], strict=True))
 
 
 @dataclass(frozen=True)
@@ -61,31 +94,14 @@ def coverage(tables: Mapping[str, Path], name: str) -> Coverage | None:
     Raises:
         ValueError: the rows span more than `MAX_WINDOWS` windows.
     """
-    begin = pl.col(TIME_COLUMN[name])
-    is_usage = name == "usage"
-    end = pl.col("end_us") if is_usage else begin
-    snapshot = pl.lit(False) if is_usage else pl.col("is_snapshot").fill_null(False)
-    known = ~snapshot & (begin < AFTER_END_US)
-    row = (
-        scan_table(tables, name)
-        .select(
-            pl.len().alias("rows"),
-            snapshot.cast(pl.Int64).sum().alias("snapshots"),
-            (~snapshot & (begin == AFTER_END_US)).sum().alias("after_end"),
-            begin.filter(known).min().alias("first"),
-            end.filter(known & (end < AFTER_END_US)).max().alias("last"),
-            begin.filter(known).max().alias("last_begin"),
-        )
-        .collect(engine="streaming")
-        .row(0, named=True)
-    )
+    row = _extent(tables, name)
     if not row["rows"]:
         return None
     first = row["first"] or 0
-    # Events are instants: one exactly on a boundary opens the next window. Usage rows end there.
     last = max(row["last"] or 0, row["last_begin"] or 0)
     start_us = first // WINDOW_US * WINDOW_US
-    end_us = ((last - is_usage) // WINDOW_US + 1) * WINDOW_US
+    # Events are instants: one exactly on a boundary opens the next window. Usage rows end there.
+    end_us = ((last - (name == "usage")) // WINDOW_US + 1) * WINDOW_US
     if (end_us - start_us) // WINDOW_US > MAX_WINDOWS:
         raise ValueError(
             f"table {name!r} spans {(end_us - start_us) / 86_400e6:,.0f} days ({first} to "
@@ -94,6 +110,37 @@ def coverage(tables: Mapping[str, Path], name: str) -> Coverage | None:
     return Coverage(
         start_us, end_us, last, row["rows"], row["snapshots"] or 0, row["after_end"] or 0
     )
+
+
+def _extent(tables: Mapping[str, Path], name: str) -> dict[str, Any]:
+    """Rows, snapshot rows, rows after the end; first and last time, and last beginning."""
+    begin = pl.col(TIME_COLUMN[name])
+    is_usage = name == "usage"
+    if is_usage:  # the largest table, and its files' statistics say it all
+        known = [bounds(file, USAGE, ("start_us", "end_us")) for file in parts(tables.get(name))]
+        known = [(rows, both) for rows, both in known if rows]
+        ends = [most for _, both in known for _, most in both]
+        if all(end is not None and end < AFTER_END_US for end in ends):
+            return {
+                "rows": sum(rows for rows, _ in known),
+                "snapshots": 0,
+                "after_end": 0,
+                "first": min((start[0] or 0 for _, (start, _) in known), default=None),
+                "last": max((end[1] or 0 for _, (_, end) in known), default=None),
+                "last_begin": max((start[1] or 0 for _, (start, _) in known), default=None),
+            }
+    end = pl.col("end_us") if is_usage else begin
+    snapshot = pl.lit(False) if is_usage else pl.col("is_snapshot").fill_null(False)
+    happened = ~snapshot & (begin < AFTER_END_US)
+    extent = scan_table(tables, name).select(
+        pl.len().alias("rows"),
+        snapshot.cast(pl.Int64).sum().alias("snapshots"),
+        (~snapshot & (begin == AFTER_END_US)).sum().alias("after_end"),
+        begin.filter(happened).min().alias("first"),
+        end.filter(happened & (end < AFTER_END_US)).max().alias("last"),
+        begin.filter(happened).max().alias("last_begin"),
+    )
+    return extent.collect(engine="streaming").row(0, named=True)
 
 
 def time_slices(
@@ -114,17 +161,11 @@ def time_slices(
     Yields:
         Lazy frames in order of time; together every row with a time once.
     """
-    window = pl.col(time_column) // WINDOW_US
     spans = []
     for file in files:
-        low, high, rows = (
-            scan_files([file], schema)
-            .select(window.min().alias("low"), window.max().alias("high"), pl.len())
-            .collect()
-            .row(0)
-        )
-        if low is not None:
-            spans.append((low, high, rows, file))
+        rows, [(least, most)] = bounds(file, schema, (time_column,))
+        if least is not None and most is not None:
+            spans.append((least // WINDOW_US, most // WINDOW_US, rows, file))
     spans.sort(key=lambda span: (span[0], span[1], span[3].name))
     groups: list[tuple[int, int, int, list[Path]]] = []
     for low, high, rows, file in spans:

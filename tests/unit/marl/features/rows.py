@@ -1,4 +1,4 @@
-"""Small canonical tables for tests: a few rows become folders as the canonical writer leaves them."""
+"""Small canonical tables for tests: a few rows become folders such as the canonical writer's."""
 
 from collections.abc import Sequence
 from pathlib import Path
