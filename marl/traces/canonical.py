@@ -26,9 +26,10 @@ from marl.traces.formats.ahead import ahead
 from marl.traces.formats.spec import ROW, NativeTable
 from marl.traces.manifest import RawFile, RawManifest
 from marl.traces.partition import FILE, StretchWriter
+from marl.traces.parts import WrittenPart
 from marl.traces.quarantine import QuarantineWriter, scan_quarantine
 from marl.traces.rules import canonical
-from marl.traces.schema import TABLES, TIME_COLUMN
+from marl.traces.schema import SNAPSHOT_US, TABLES, TIME_COLUMN
 from marl.traces.selection import select
 from marl.traces.sources.base import raw_path
 
@@ -100,7 +101,7 @@ def write_table(
     for index, numbers in _by_file(written.duplicates):
         _quarantine_again(sources[index], numbers, quarantine, tallies[index])
     files = [tally.counts(written.kept.get(index, 0)) for index, tally in enumerate(tallies)]
-    parts = [_part(into, path, TIME_COLUMN[table]) for path in written.paths]
+    parts = [_part(into, part) for part in written.parts]
     if sum(part.rows for part in parts) != sum(file.rows_kept for file in files):
         raise RuntimeError(f"{table}: the files written do not hold the rows that were counted")
     if not sources:
@@ -115,11 +116,11 @@ def write_table(
         filtered=_summed(file.filtered for file in files),
         files=tuple(files),
         parts=tuple(parts),
-        quarantine_parts=tuple(_part(into, path) for path in quarantine.finish()),
+        quarantine_parts=tuple(_part(into, part) for part in quarantine.finish()),
         bytes=sum(part.bytes for part in parts),
         sha256=sha256_json([part.sha256 for part in parts]),
         notes=(*notes, *(note for file in files for note in file.notes)),
-        **_coverage(into, table),
+        **_coverage(written.parts, table),
     )
     accounting.save(into)
     return accounting
@@ -206,40 +207,31 @@ def _quarantine_again(
     tally.quarantine(DUPLICATE for _ in numbers)
 
 
-def _part(folder: Path, path: Path, time_column: str | None = None) -> Part:
-    first = last = None
-    if time_column is not None:
-        column = pl.col(time_column)
-        first, last = (
-            pl.scan_parquet(path, glob=False)
-            .select(column.min().alias("first"), column.max().alias("last"))
-            .collect()
-            .row(0)
-        )
+def _part(folder: Path, part: WrittenPart) -> Part:
+    import pyarrow.parquet as pq
+
     return Part(
-        name=path.relative_to(folder).as_posix(),
-        rows=pl.scan_parquet(path, glob=False).select(pl.len()).collect().item(),
-        bytes=path.stat().st_size,
-        sha256=sha256_file(path),
-        first_us=first,
-        last_us=last,
+        name=part.path.relative_to(folder).as_posix(),
+        rows=pq.read_metadata(part.path).num_rows,  # what is in the file, not what was meant
+        bytes=part.path.stat().st_size,
+        sha256=sha256_file(part.path),
+        first_us=part.first_us,
+        last_us=part.last_us,
     )
 
 
-def _coverage(folder: Path, table: str) -> dict[str, Any]:
+def _coverage(parts: list[WrittenPart], table: str) -> dict[str, Any]:
     """First and last time of the rows that are no snapshot, and how many are one."""
-    column = pl.col(TIME_COLUMN[table])
-    is_snapshot = pl.col("is_snapshot") if table != "usage" else pl.lit(value=False)
-    return (
-        read_table(folder)
-        .select(
-            column.filter(~is_snapshot).min().alias("first_us"),
-            column.filter(~is_snapshot).max().alias("last_us"),
-            is_snapshot.cast(pl.Int64).sum().alias("snapshot_rows"),
-        )
-        .collect(engine="streaming")
-        .row(0, named=True)
-    )
+    first, last, snapshots = parts[0].first_us, parts[-1].last_us, 0
+    if table != "usage" and first == SNAPSHOT_US:
+        time = pl.col(TIME_COLUMN[table])
+        later = pl.scan_parquet(parts[0].path, glob=False).filter(~pl.col("is_snapshot"))
+        first, count = later.select(time.min(), pl.len().alias("n")).collect().row(0)
+        snapshots = parts[0].rows - count
+        if first is None:
+            first = parts[1].first_us if len(parts) > 1 else None
+            last = None if len(parts) == 1 else last
+    return {"first_us": first, "last_us": last, "snapshot_rows": snapshots}
 
 
 def _summed(counts: Iterable[dict[str, int]]) -> dict[str, int]:

@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 from io import BytesIO
 from itertools import pairwise
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 import polars as pl
 
 from marl.files import remove
 from marl.traces.formats.spec import ROW
-from marl.traces.parts import PartWriter
+from marl.traces.parts import PartWriter, WrittenPart
 from marl.traces.schema import TABLES, TIME_COLUMN
 
 STRETCH_US: Final = {  # one hour; machines change seldom, an hour would hold a handful of rows
@@ -43,12 +43,12 @@ class Written:
     """What `StretchWriter.finish` left.
 
     Attributes:
-        paths: the row files, in order of time.
+        parts: the row files, in order of time.
         kept: rows by index of source file.
         duplicates: (`FILE`, `ROW`) of records equal to an earlier one in every canonical column.
     """
 
-    paths: list[Path] = field(default_factory=list)
+    parts: list[WrittenPart] = field(default_factory=list)
     kept: dict[int, int] = field(default_factory=dict)
     duplicates: list[pl.DataFrame] = field(default_factory=list)
 
@@ -79,7 +79,7 @@ class StretchWriter:
         self._held: list[pl.DataFrame] = []
         self._held_bytes = 0
         self._frontier_us = -1  # rows before this instant are written or spilled
-        self._parts = PartWriter(folder, TABLES[table])
+        self._parts = PartWriter(folder, TABLES[table], self._time)
         self._spill = _Spill(folder / "spill.bin")
         self._written = Written()
 
@@ -98,7 +98,7 @@ class StretchWriter:
         for stretch in self._spill.stretches():
             self._write_again(stretch)
         self._spill.close()
-        self._written.paths = self._parts.finish()
+        self._written.parts = self._parts.finish()
         return self._written
 
     def _relieve(self, *, is_last: bool) -> None:
@@ -108,7 +108,7 @@ class StretchWriter:
         frame = pl.concat(self._held)
         self._held = []
         time = frame[self._time]
-        newest = int(time.max())  # type: ignore[call-overload]  # an integer: never null
+        newest = cast(int, time.max())
         frontier = newest + 1 if is_last else newest // _SLACK_US * _SLACK_US
         if not is_last and int((time < frontier).sum()) * 2 < frame.height:
             frontier = newest  # dense: only rows of one instant must stay together

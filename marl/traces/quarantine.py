@@ -8,6 +8,8 @@ from typing import Final
 
 import polars as pl
 
+from marl.traces.parts import WrittenPart
+
 QUARANTINE: Final = pl.Schema(
     {
         "table": pl.String,
@@ -32,7 +34,7 @@ class QuarantineWriter:
         self._table = table
         self._held: list[tuple[str, str, str, int, str]] = []
         self._chars = 0
-        self.paths: list[Path] = []
+        self._parts: list[WrittenPart] = []
 
     def add(self, source_file: str, rejects: list[tuple[int, str]], raw: list[str]) -> None:
         """Add records of one file: (record number, reason) and, in the same order, their text."""
@@ -42,17 +44,17 @@ class QuarantineWriter:
             if len(self._held) >= _PART_ROWS or self._chars >= _PART_CHARS:
                 self._flush()
 
-    def finish(self) -> list[Path]:
+    def finish(self) -> list[WrittenPart]:
         """Write what is left. Returns the parts."""
-        if self._held or not self.paths:
+        if self._held or not self._parts:
             self._flush()
-        return self.paths
+        return self._parts
 
     def _flush(self) -> None:
-        path = self._folder / f"part-{len(self.paths):06d}.parquet"
+        path = self._folder / f"part-{len(self._parts):06d}.parquet"
         frame = pl.DataFrame(self._held, schema=QUARANTINE, orient="row")
         frame.write_parquet(path, compression="zstd")
-        self.paths.append(path)
+        self._parts.append(WrittenPart(path, frame.height))
         self._held = []
         self._chars = 0
 

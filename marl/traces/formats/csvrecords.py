@@ -152,7 +152,8 @@ def _text(field: Field) -> pl.Expr:
     text = pl.col(column).str.strip_chars()
     if key:
         value = text.str.extract(rf"['\"]{key}['\"]:\s*([^,}}\s]*)")
-        text = pl.when(text.str.contains(_RECORD)).then(value).otherwise(text)
+        other = pl.concat_str(pl.lit("no record: "), text)  # never parses, whatever it holds
+        text = pl.when(text.str.contains(_RECORD)).then(value).otherwise(other)
     if field.kind == "floats":
         text = pl.when(text.str.contains(r"^\[\s*\]$")).then(None).otherwise(text)
     if field.kind == "int":

@@ -66,6 +66,7 @@ class RowFile:
             with pq.ParquetFile(self.path) as file:
                 names = file.schema_arrow.names
                 self._check(names)
+                self._check_records(file.schema_arrow)
                 keys = {field.source.split(".")[0] for field in self._native.fields}
                 wanted = [name for name in names if name.split(".")[0] in keys]
                 for batch in file.iter_batches(batch_size=BATCH_ROWS, columns=wanted):
@@ -94,6 +95,17 @@ class RowFile:
             self.notes.append(
                 f"{self.path.name} lacks the columns {', '.join(sorted(absent))}: null in every row"
             )
+
+    def _check_records(self, schema: Any) -> None:
+        import pyarrow as pa
+
+        nested = {f.source.split(".")[0] for f in self._native.fields if "." in f.source}
+        for name in sorted(nested & set(schema.names)):
+            if not pa.types.is_struct(schema.field(name).type):
+                raise TraceFormatError(
+                    f"{self.path}: the column {name} is {schema.field(name).type}, "
+                    f"a record is needed as in Google's {self._native.name}"
+                )
 
 
 def parse(block: RowBlock, native: NativeTable) -> tuple[pl.DataFrame, Rejects]:
