@@ -30,7 +30,7 @@ def fetch(request: TraceRequest, into: Path, progress: Progress | None = None) -
 
     Raises:
         BudgetExceeded: the parts would be, or turned out, larger than the budget.
-        SourceError: the size asked for has no job at all.
+        SourceError: the size asked for has no job at all, or too many tasks to draw in memory.
     """
     say = progress or (lambda _line: None)
     version = f"{_code_version()}:{sha256_json(request.model_dump(mode='json'))}"

@@ -23,9 +23,10 @@ _DAY_US: Final = 86_400_000_000
 _PAST_POOL: Final = 20_000
 _ROWS_PER_PART: Final = 600_000
 _USAGE_STREAM: Final = 1_000
+_MOST_TASKS: Final = 5_000_000  # drawn in memory at once: some 4 GiB
 # Bytes a row takes on disk, measured on the default trace; to estimate before anything is made.
-_USAGE_ROW_BYTES: Final = 30
-_EVENT_ROW_BYTES: Final = 12
+_USAGE_ROW_BYTES: Final = 25
+_EVENT_ROW_BYTES: Final = 8
 
 
 @dataclass(frozen=True)
@@ -143,8 +144,9 @@ def plan(request: TraceRequest) -> Plan:
         The trace, down to its attempts.
 
     Raises:
-        ValueError: the trace is so small that it has no job.
+        ValueError: the trace is so small that it has no job, or too large to draw in memory.
     """
+    _refuse_beyond_memory(request, request.embedded_jobs_per_hour * 24 * request.embedded_days)
     rngs = [_stream(request.seed, index) for index in range(7)]
     begin_us = BEGIN_US
     steps = max(1, round(request.embedded_days * arrivals.STEPS_PER_DAY))
@@ -157,6 +159,7 @@ def plan(request: TraceRequest) -> Plan:
     )
     new = population.draw(times, cell, rngs[2], users)
     jobs = _past(request, cell, begin_us, rngs[3], users).append(new)
+    _refuse_beyond_memory(request, float(jobs.tasks.sum()))
     waits, load = room.admit(jobs, cell, begin_us, end_us)
     real = np.flatnonzero((waits != room.NEVER) | (jobs.submit_us >= begin_us))
     jobs, waits = jobs.take(real), waits[real]
@@ -183,6 +186,14 @@ def plan(request: TraceRequest) -> Plan:
         instance_rows=events.instance_events(jobs, attempts, begin_us, end_us, rngs[4]),
         collection_rows=events.collection_events(jobs, attempts, begin_us, end_us),
     )
+
+
+def _refuse_beyond_memory(request: TraceRequest, tasks: float) -> None:
+    if tasks > _MOST_TASKS:
+        raise ValueError(
+            f"{request.embedded_days:g} days at {request.embedded_jobs_per_hour:g} jobs an hour "
+            f"have {tasks:,.0f} tasks or more, at most {_MOST_TASKS:,} can be drawn: lower one of them"
+        )
 
 
 def _past(

@@ -204,6 +204,16 @@ def test_a_trace_without_a_job_is_refused():
         plan(TraceRequest(embedded_days=0.001, embedded_jobs_per_hour=0.01, embedded_machines=1))
 
 
+@pytest.mark.parametrize("size", [(10.0, 3309.0), (1000.0, 5000.0)])
+def test_a_trace_that_memory_cannot_hold_is_refused_at_once(size):
+    days, rate = size
+    request = TraceRequest(
+        embedded_days=days, embedded_jobs_per_hour=rate, embedded_machines=10_000
+    )
+    with pytest.raises(ValueError, match="at most 5,000,000 can be drawn"):
+        plan(request)
+
+
 def test_a_full_cell_makes_jobs_wait():
     drawn = plan(TraceRequest(embedded_days=0.5, embedded_jobs_per_hour=100, embedded_machines=5))
     assert (drawn.waits_us > 0).sum() > 100
