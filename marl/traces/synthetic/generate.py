@@ -192,7 +192,7 @@ def _refuse_beyond_memory(request: TraceRequest, tasks: float) -> None:
     if tasks > _MOST_TASKS:
         raise ValueError(
             f"{request.embedded_days:g} days at {request.embedded_jobs_per_hour:g} jobs an hour "
-            f"have {tasks:,.0f} tasks or more, at most {_MOST_TASKS:,} can be drawn: lower one of them"
+            f"have {tasks:,.0f} tasks or more, at most {_MOST_TASKS:,} can be drawn: lower one"
         )
 
 
