@@ -116,7 +116,7 @@ def _series(
 ) -> SeriesEvidence:
     rows = model.history if name == "total" else model.history.filter(workload_class=name)
     summed = (
-        rows.group_by("window_us", "is_held_out")
+        rows.group_by("window_us", "is_held_out", maintain_order=True)
         .agg(pl.col(quantity).sum(), pl.col("is_imputed").mean())
         .sort("window_us")
     )

@@ -66,6 +66,7 @@ def fit(
     """
     config = config or WorkloadConfig()
     say = progress or (lambda _: None)
+    demand = demand.sort("window_us", "workload_class")  # sums below must not depend on row order
     windows = demand["window_us"].unique().sort().to_numpy()
     split_us = split_time(windows, config.train_share)
     scale, assumed = _scale(demand.filter(pl.col("window_us") < split_us), config)
@@ -106,8 +107,8 @@ def fit(
 
 def _scale(train: pl.DataFrame, config: WorkloadConfig) -> tuple[ScaleFactors, Coefficients]:
     assumed = coefficients(config.overrides)
-    by_window = train.group_by("window_us").agg(pl.col("cpu_ncu").sum())["cpu_ncu"]
-    mean_ncu = float(by_window.to_numpy().mean())
+    by_window = train.group_by("window_us", maintain_order=True).agg(pl.col("cpu_ncu").sum())
+    mean_ncu = float(by_window["cpu_ncu"].to_numpy().mean())
     if not mean_ncu > 0:
         raise ValueError(
             "the training part of the trace shows no CPU demand at all (no usage, and no task with "

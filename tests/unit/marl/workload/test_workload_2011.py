@@ -1,4 +1,4 @@
-"""The real 2011 sample end to end: seven days of job events, three hours of tasks, hardly any usage."""
+"""The real 2011 sample: days of job events, three hours of tasks, hardly any usage."""
 
 import numpy as np
 import polars as pl
