@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import polars as pl
 
-from marl.features.fixed_point import to_fixed
+from marl.features.fixed_point import per, to_fixed
 from marl.features.groups import GROUP, GROUP_SCHEMA, with_groups
 from marl.features.lifecycles import (
     BUCKET_ROWS,
@@ -33,7 +33,7 @@ EVENT_COLUMNS: Final = {
 RUNNING: Final = ("running_instances", "cpu", "memory")
 _KEY_SCHEMA: Final[dict[str, Any]] = {"window_us": pl.Int64, **GROUP_SCHEMA}
 _DELAYS: Final = pl.Schema({**_KEY_SCHEMA, "delay_us": pl.Int64})
-_MICROSECONDS: Final = 1e6
+_SECOND_US: Final = 1e6
 
 
 def _window(time: str) -> pl.Expr:
@@ -87,7 +87,7 @@ def instance_windows(
     quantiles = [
         part.group_by(KEYS)
         .agg(
-            (pl.col("delay_us").quantile(share, "linear") / _MICROSECONDS).alias(
+            per(pl.col("delay_us").quantile(share, "linear"), _SECOND_US).alias(
                 f"queueing_delay_p{share * 100:.0f}_s"
             )
             for share in (0.5, 0.95)
@@ -142,7 +142,7 @@ def _changes(runs: pl.DataFrame, covered: Coverage) -> pl.DataFrame:
     inside = clipped.filter(pl.col("end_us") > pl.col("start_us"))
     starts = inside.select(*GROUP, *RUNNING, time_us="start_us")
     ends = inside.select(*GROUP, *(-pl.col(name) for name in RUNNING), time_us="end_us")
-    left = (WINDOW_US - pl.col("time_us") % WINDOW_US) / WINDOW_US
+    left = per(WINDOW_US - pl.col("time_us") % WINDOW_US, WINDOW_US)
     return (
         pl.concat([starts, ends])
         .group_by(_window("time_us"), *GROUP)

@@ -20,3 +20,11 @@ def to_fixed(value: pl.Expr) -> pl.Expr:
 def from_fixed(value: pl.Expr) -> pl.Expr:
     """Back to floating point."""
     return value.cast(pl.Float64) / SCALE
+
+
+def per(value: pl.Expr, unit: float) -> pl.Expr:
+    """`value / unit`, the same to the last bit however the rows are cut into slices.
+
+    Polars divides a single row by a number, but multiplies several rows by its reciprocal.
+    """
+    return value * (1 / unit)

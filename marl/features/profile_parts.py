@@ -10,7 +10,7 @@ from typing import Final
 
 import polars as pl
 
-from marl.features.fixed_point import from_fixed, to_fixed
+from marl.features.fixed_point import from_fixed, per, to_fixed
 from marl.features.lifecycles import (
     BUCKET_ROWS,
     INSTANCE,
@@ -23,6 +23,7 @@ from marl.traces.schema import AFTER_END_US, TERMINAL_EVENTS, USAGE
 
 _KEY: Final = "collection_id"
 _HOUR_US: Final = 3.6e9
+_SECOND_US: Final = 1e6
 _COUNTED: Final = {
     "submits": "SUBMIT",
     "evictions": "EVICT",
@@ -82,7 +83,7 @@ def usage_facts(tables: Mapping[str, Path], slice_rows: int = SLICE_ROWS) -> pl.
             frames = [_merge(frames)]
     mean = {
         f"{short}_usage_mean_{unit}": from_fixed(pl.col(f"usage_{unit}_hours"))
-        / (pl.col(f"{short}_observed_us") / _HOUR_US)
+        / per(pl.col(f"{short}_observed_us"), _HOUR_US)
         for short, unit in (("cpu", "ncu"), ("memory", "nmu"))
     }
     unseen = {
@@ -115,7 +116,7 @@ def _measure(rows: pl.LazyFrame) -> pl.DataFrame:
                 for short, mean, _ in columns
             ),
             *(
-                to_fixed(pl.col(mean) * (pl.col("length_us") / _HOUR_US))
+                to_fixed(pl.col(mean) * per(pl.col("length_us"), _HOUR_US))
                 .sum()
                 .alias(f"usage_{unit}_hours")
                 for _, mean, unit in columns
@@ -222,10 +223,10 @@ def _requests(events: pl.DataFrame) -> pl.DataFrame:
 
 def _runs(stretches: pl.DataFrame, covered: Coverage) -> pl.DataFrame:
     """Runs and what they asked for; run times only of runs whose start and end were both seen."""
-    hours = (
-        pl.col("end_us").clip(upper_bound=covered.last_us)
-        - pl.col("start_us").clip(lower_bound=covered.start_us)
-    ).clip(lower_bound=0) / _HOUR_US
+    watched_us = pl.col("end_us").clip(upper_bound=covered.last_us) - pl.col("start_us").clip(
+        lower_bound=covered.start_us
+    )
+    hours = per(watched_us.clip(lower_bound=0), _HOUR_US)
     columns = (("cpu_request_ncu", "ncu"), ("memory_request_nmu", "nmu"))
     runs = (
         stretches.lazy()
@@ -245,9 +246,11 @@ def _runs(stretches: pl.DataFrame, covered: Coverage) -> pl.DataFrame:
         .agg(
             pl.len().cast(pl.Int64).alias("runs"),
             pl.col("seen").sum().cast(pl.Int64).alias("runs_observed"),
-            (observed.sum() / observed.len() / 1e6).fill_nan(None).alias("run_time_mean_s"),
-            (observed.quantile(0.5, "linear") / 1e6).alias("run_time_p50_s"),
-            (observed.max() / 1e6).alias("run_time_max_s"),
+            per(observed.sum() / observed.len(), _SECOND_US)
+            .fill_nan(None)
+            .alias("run_time_mean_s"),
+            per(observed.quantile(0.5, "linear"), _SECOND_US).alias("run_time_p50_s"),
+            per(observed.max(), _SECOND_US).alias("run_time_max_s"),
             *(_sum_known(pl.col(f"request_{unit}_hours")) for _, unit in columns),
         )
         .collect()

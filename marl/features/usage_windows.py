@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import polars as pl
 
-from marl.features.fixed_point import to_fixed
+from marl.features.fixed_point import per, to_fixed
 from marl.features.groups import GROUP
 from marl.features.tables import SLICE_ROWS, bounds, parts, time_slices
 from marl.traces.schema import AFTER_END_US, USAGE, WINDOW_US
@@ -108,7 +108,7 @@ def _packs(files: Sequence[Path]) -> bool:
 def _starting(placed: pl.LazyFrame, instance: pl.Expr) -> pl.DataFrame:
     """Aggregate rows in the window in which they start, with their share of that window."""
     end = pl.min_horizontal("end_us", _window_us(pl.col("key")) + WINDOW_US)
-    share = (end - pl.col("start_us")).clip(lower_bound=0) / WINDOW_US
+    share = per((end - pl.col("start_us")).clip(lower_bound=0), WINDOW_US)
     return (
         placed.with_columns(
             cpu=to_fixed(pl.col("cpu_usage_ncu") * share),
@@ -131,7 +131,7 @@ def _starting(placed: pl.LazyFrame, instance: pl.Expr) -> pl.DataFrame:
 def _later_windows(placed: pl.LazyFrame) -> pl.DataFrame:
     """What straddling rows use in the windows after the one in which they start."""
     start = _window_us(pl.col("key")) + WINDOW_US
-    share = pl.min_horizontal(pl.col("end_us") - pl.col("later_us"), WINDOW_US) / WINDOW_US
+    share = per(pl.min_horizontal(pl.col("end_us") - pl.col("later_us"), WINDOW_US), WINDOW_US)
     return (
         placed.filter(pl.col("end_us") > start, pl.col("end_us") < AFTER_END_US)
         .with_columns(later_us=pl.int_ranges(start, pl.col("end_us"), WINDOW_US, dtype=pl.Int64))
