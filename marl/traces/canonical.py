@@ -73,7 +73,7 @@ def write_table(
         manifest: the raw trace; its request holds window and sample.
         manifest_folder: what the manifest's relative paths are relative to.
         table: `machines`, `collections`, `instances` or `usage`.
-        into: folder to write in, created where absent; nothing is left outside of it.
+        into: empty folder to write in, created where absent; nothing is left outside of it.
         progress: called with a line of text every few seconds.
         stretch_us: trace time of one row file; None for one hour (machines: one day).
 
@@ -85,9 +85,12 @@ def write_table(
         TraceFormatError: a file cannot be read at all.
         UnpackRefused: a file would unpack beyond the limits.
         ValueError: `table` is unknown, or a path leaves the folder.
+        FileExistsError: `into` holds something already.
     """
     if table not in TABLES:
         raise ValueError(f"unknown table {table!r}: one of {', '.join(TABLES)}")
+    if into.is_dir() and any(into.iterdir()):
+        raise FileExistsError(f"{into} is not empty: a table is written into a fresh folder")
     sources, notes = _sources(manifest, manifest_folder, table)
     rows = StretchWriter(into / "rows", table, stretch_us)
     quarantine = QuarantineWriter(into, table)
@@ -104,6 +107,8 @@ def write_table(
     parts = [_part(into, part) for part in written.parts]
     if sum(part.rows for part in parts) != sum(file.rows_kept for file in files):
         raise RuntimeError(f"{table}: the files written do not hold the rows that were counted")
+    if sources and not sum(file.rows_kept for file in files):
+        notes.append(f"no row of {table} is left after quarantine and selection: {_COST[table]}")
     if not sources:
         notes.append(f"the source has no {table}: {_COST[table]}")
     accounting = TableAccounting(

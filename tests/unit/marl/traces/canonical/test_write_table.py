@@ -241,6 +241,31 @@ def test_json_values_in_every_accepted_form(tmp_path):
     assert rows["collection_type"].to_list() == ["job", "job", "job", "alloc_set"]
 
 
+_GOOD_USAGE = [usage_2019(instance_index=str(n)) for n in range(6)]
+_HOSTILE = ["[" * 100_000, '{"a":' * 50_000, "\0", '{"start_time":1e999}', '{"x":"\\ud800"}']
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    st.lists(
+        st.one_of(
+            st.sampled_from([record for record, _ in BAD_USAGE]),
+            st.sampled_from(_GOOD_USAGE),
+            st.sampled_from(_HOSTILE),
+            st.text(st.characters(exclude_characters="\n", exclude_categories=["Cs"]), max_size=30),
+        ),
+        max_size=40,
+    )
+)
+def test_any_mixture_of_json_is_accounted_for(tmp_path_factory, records):
+    folder = tmp_path_factory.mktemp("mixture")
+    account, rows, quarantine = make(folder, "usage", json_2019(folder / "u", "usage", records))
+    assert account.rows_in == len(records) == rows.height + quarantine.height
+    wanted = {str(record) for record in records if record in _GOOD_USAGE}
+    assert rows.height == len(wanted)
+    shutil.rmtree(folder)
+
+
 @pytest.mark.parametrize("keep", [0.2, 0.5, 0.9, 0.999])
 def test_a_file_cut_midway_gives_its_whole_lines(tmp_path, keep):
     lines = [usage_2011(index=index, cpu=f"0.0{index * 7919 % 9973}") for index in range(3000)]
@@ -284,6 +309,23 @@ def test_a_missing_table_is_written_empty_and_says_what_it_costs(tmp_path):
     assert rows.is_empty()
     assert "has no usage" in account.notes[0]
     assert not make(tmp_path / "other", "instances", file)[0].is_missing
+
+
+def test_a_table_without_any_row_left_says_so(tmp_path):
+    file = csv_2011(tmp_path / "t.gz", "instances", [task(), task(event=99)])
+    account, rows, _ = make(tmp_path, "instances", file, start_us=10**12)
+    assert rows.is_empty()
+    assert not account.is_missing
+    assert "no row of instances is left" in account.notes[0]
+
+
+def test_a_used_folder_is_refused(tmp_path):
+    file = csv_2011(tmp_path / "t.gz", "instances", [task()])
+    make(tmp_path, "instances", file)
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(FileExistsError, match="is not empty"):
+        make(tmp_path, "instances", file)
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_same_input_gives_the_same_bytes(tmp_path):
