@@ -24,6 +24,7 @@ from marl.features.groups import GROUP, GROUP_SCHEMA, collection_groups
 from marl.features.summary import FeatureSummary, silent, write_feature
 from marl.features.tables import MAX_WINDOWS, Coverage, coverage
 from marl.features.usage_windows import usage_windows
+from marl.files import STAGING_MARK
 from marl.traces.schema import WINDOW_US
 
 SCHEMA: Final = pl.Schema(
@@ -105,7 +106,7 @@ def build(
     say("demand_windows: reading collection and instance events")
     arrivals = collection_windows(tables, groups)
     into.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="stratoform-", dir=into.parent) as scratch:
+    with tempfile.TemporaryDirectory(prefix=into.name + STAGING_MARK, dir=into.parent) as scratch:
         counts, changes, delays = instance_windows(
             tables, groups, covered["instances"] or Coverage(0, 0, 0, 0, 0, 0), Path(scratch)
         )

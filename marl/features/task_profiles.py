@@ -16,6 +16,7 @@ from marl.features.groups import GROUP_SCHEMA, collection_groups
 from marl.features.profile_parts import collection_facts, instance_facts, usage_facts
 from marl.features.summary import FeatureSummary, silent, write_feature
 from marl.features.tables import Coverage, coverage
+from marl.files import STAGING_MARK
 from marl.traces.schema import CollectionType
 
 HoursBasis = pl.Enum(("usage", "requests", "none"))
@@ -92,7 +93,7 @@ def build(
     collections, usage = collection_facts(tables), usage_facts(tables)
     say("task_profiles: following instances through their life")
     into.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="stratoform-", dir=into.parent) as scratch:
+    with tempfile.TemporaryDirectory(prefix=into.name + STAGING_MARK, dir=into.parent) as scratch:
         instances = instance_facts(tables, groups, covered["instances"], Path(scratch))
     horizon = max((c.last_us for c in covered.values() if c is not None), default=0)
     frame = _profile(collections, instances, usage, groups, horizon)

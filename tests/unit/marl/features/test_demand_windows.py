@@ -250,7 +250,7 @@ def test_neither_files_nor_slices_nor_buckets_change_the_answer(tmp_path, monkey
     monkeypatch.setattr(event_windows.instance_windows, "__defaults__", (60,))
     _, frame = build(single, tmp_path / "out")
     assert frame.equals(expected)
-    assert not list(tmp_path.glob("stratoform-*"))  # scratch is gone
+    assert not list(tmp_path.glob("*staging*"))  # scratch is gone
 
 
 def test_two_runs_and_one_thread_give_the_same_bytes(tmp_path):
