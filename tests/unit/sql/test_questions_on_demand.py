@@ -97,8 +97,9 @@ def test_resubmissions_by_tier(tmp_path):
     assert found["resubmissions_per_new_task"] == pytest.approx(4 / 6)
 
 
+CAPACITIES = ("time_us", "machine_id", "event", "cpu_capacity_ncu", "memory_capacity_nmu")
 MACHINES = [
-    dict(zip(("time_us", "machine_id", "event", "cpu_capacity_ncu", "memory_capacity_nmu"), row))
+    dict(zip(CAPACITIES, row, strict=True))
     for row in (
         (0, 1, "ADD", 0.5, 0.25),
         (0, 2, "ADD", 1.0, 1.0),

@@ -1,4 +1,4 @@
-"""Ready questions over task_profiles, events, quarantine and accounts: answers worked out by hand."""
+"""Ready questions over task_profiles, events and accounts: answers worked out by hand."""
 
 import math
 

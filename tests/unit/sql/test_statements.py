@@ -1,4 +1,4 @@
-"""Every statement file: one statement, a head, a view or macro that is really used; macros' values."""
+"""Every statement file: one statement with a head, macros used and right, the dictionary whole."""
 
 import re
 
