@@ -278,7 +278,7 @@ def _usage(
     seen = np.bincount(row, sums["distinct_instances"].to_numpy(), minlength=len(windows))
     running = (
         scan_files(parts(tables.get("demand_windows")), demand_windows.SCHEMA)
-        .group_by("window_us")
+        .group_by("window_us", maintain_order=True)
         .agg(pl.col("running_instances").sum())
         .filter(pl.col("window_us").is_between(windows[0], windows[-1]))
         .collect()

@@ -35,12 +35,14 @@ def survival_kernel(lifetimes: LifetimeModel | None, windows: int = KERNEL_WINDO
     if lifetimes is None:
         kernel[0] = 1.0
         return kernel
-    at = (np.arange(_FINE) + 0.5) / _FINE
-    gap = at[None, :] - at[:, None]  # moment in the later window − arrival in window 0
-    ages = (np.arange(windows)[:, None, None] + gap) * STEP_S
-    alive = np.where(ages > 0, lifetimes.survival(np.maximum(ages, 0.0)), 0.0)
-    alive[ages == 0] = 0.5  # the diagonal's cells: half of each lies after the arrival
-    return np.asarray(alive.mean(axis=(1, 2)))
+    # Arrival and moment of looking are both even over their windows: their gap is triangular.
+    offset = np.arange(1 - _FINE, _FINE)
+    weight = (_FINE - np.abs(offset)) / _FINE**2
+    steps = np.arange(float(windows * _FINE + _FINE))
+    alive = lifetimes.survival(steps * (STEP_S / _FINE))
+    alive[0] = 0.5  # in the window of arrival, half of this cell lies before the arrival
+    index = np.arange(windows)[:, None] * _FINE + offset
+    return np.asarray((np.where(index >= 0, alive[np.maximum(index, 0)], 0.0) * weight).sum(axis=1))
 
 
 def follow(counts: NDArray[np.floating], kernel: NDArray[np.floating]) -> NDArray[np.floating]:
