@@ -5,7 +5,9 @@ import json
 from pathlib import Path
 
 from marl.files import sha256_file
+from marl.traces.canonical import read_accounting, read_quarantine, read_table, write_table
 from marl.traces.manifest import RawFile, RawManifest, TraceRequest
+from marl.traces.schema import TABLES
 
 
 def manifest(*files: RawFile, is_sampled: bool = False, **request) -> RawManifest:
@@ -88,3 +90,16 @@ def usage_2019(**changes) -> dict:
         "cpu_usage_distribution": [round(0.005 * step, 4) for step in range(11)],
     }
     return {key: value for key, value in (record | changes).items() if value is not ...}
+
+
+def make(folder: Path, table: str, *files, **request):
+    """Write the table; returns its account, rows and quarantine."""
+    into = folder / "table"
+    account = write_table(manifest(*files, **request), folder, table, into)
+    assert read_accounting(into) == account
+    rows = read_table(into).collect()
+    assert rows.schema == TABLES[table]
+    assert rows.height == account.rows_kept
+    quarantine = read_quarantine(into).collect()
+    assert dict(quarantine["reason"].value_counts().iter_rows()) == account.quarantined
+    return account, rows, quarantine
