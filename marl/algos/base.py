@@ -105,6 +105,10 @@ class Learner(Protocol):
         """Take new experience into the running statistics that normalise inputs."""
         ...
 
+    def anneal(self, done: float) -> None:
+        """Adapt step sizes to the share of the run that is over."""
+        ...
+
     def update(self, batch: Batch) -> dict[str, Tensor]:
         """One gradient step; returns named scalars (losses, gradient norms) to log."""
         ...

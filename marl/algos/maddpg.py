@@ -37,6 +37,8 @@ class MaddpgConfig(Frozen):
         actor_lr: Adam step of the actors (Fujimoto et al. 2018 and Lowe et al. 2017: .001–.01; less
             here, because the start is already good).
         critic_lr: Adam step of the critics.
+        lr_end: both steps shrink linearly to this share of themselves over the run, so that noisy
+            gradients stop moving a policy that has arrived.
         tau: soft target rate (Fujimoto et al. 2018: .005; Lowe et al. 2017: .01).
         residual_bound: how far an actor may move a knob from the baseline, in action units.
         residual_l2: weight of the squared pre-squashing output, which keeps tanh from saturating
@@ -54,6 +56,7 @@ class MaddpgConfig(Frozen):
     hidden: tuple[int, ...] = (64, 64)
     actor_lr: float = Field(default=3e-4, gt=0)
     critic_lr: float = Field(default=1e-3, gt=0)
+    lr_end: float = Field(default=0.1, gt=0, le=1)
     tau: float = Field(default=0.005, gt=0, le=1)
     residual_bound: float = Field(default=0.5, gt=0, le=2)
     residual_l2: float = Field(default=1e-3, ge=0)
@@ -134,6 +137,16 @@ class Maddpg:
         """Take new experience into the running statistics that normalise inputs."""
         self.actor.norm.update(obs_BNF)
         self.state_norm.update(state_BS)
+
+    def anneal(self, done: float) -> None:
+        """Set the optimisers' steps for the share `done` of the run that is over."""
+        factor = 1.0 + (self.config.lr_end - 1.0) * done
+        for optimiser, start in (
+            (self.actor_optimiser, self.config.actor_lr),
+            (self.critic_optimiser, self.config.critic_lr),
+        ):
+            for group in optimiser.param_groups:
+                group["lr"] = start * factor
 
     def policy(self) -> TeamActor:
         """The actor to evaluate and to store."""

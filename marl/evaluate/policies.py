@@ -7,7 +7,7 @@ Baselines' parameters are found in `marl.evaluate.baselines`; learned policies a
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor
@@ -123,8 +123,8 @@ class LearnedPolicy:
             ("observation_names", self.card.observation_fields),
             ("action_names", self.card.knobs),
         ):
-            named = getattr(env, attribute, None)
-            for agent in known if named is not None else ():
+            named: Mapping[str, Sequence[str]] = getattr(env, attribute, {})
+            for agent in named:
                 if tuple(named[agent]) != known[agent]:
                     raise ValueError(
                         f"{self.name} was trained with {attribute} {known[agent]} of {agent}; this "
@@ -182,8 +182,8 @@ def _stored_baselines(data: Path) -> BaselineSet | None:
     return BaselineSet.model_validate_json(path.read_text(encoding="utf-8"))
 
 
-def _sizes(spec: Mapping[str, "object"]) -> dict[str, int]:
-    return {agent: int(space.shape[0]) for agent, space in spec.items()}  # type: ignore[attr-defined]
+def _sizes(spec: Mapping[str, Any]) -> dict[str, int]:
+    return {agent: int(space.shape[0]) for agent, space in spec.items()}
 
 
 def _refuse_mismatch(

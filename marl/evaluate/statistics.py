@@ -119,7 +119,8 @@ def compare(
     Args:
         frame: one row per policy × scenario × training seed × episode (`rollout`).
         reference: the policy compared against.
-        metrics: columns to compare; every numeric column that is not a key if None.
+        metrics: columns to compare; those the report shows if None (the more questions, the
+            stricter the correction).
         seed: of the bootstrap.
         alpha: level of `is_significant`.
 
@@ -198,5 +199,6 @@ def _compare_metric(
 
 
 def _metric_columns(frame: pl.DataFrame) -> list[str]:
-    keys = {"training_seed", "episode"}
-    return [name for name, kind in frame.schema.items() if kind.is_numeric() and name not in keys]
+    from marl.evaluate.report.metrics import METRICS
+
+    return [metric.column for metric in METRICS if metric.column in frame.columns]

@@ -6,7 +6,7 @@ environment. Playing policies is `rollout`; dynamics are `marl.cloud`.
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -147,8 +147,8 @@ class ProvisioningWorld:
         }
 
     def scorer(self, episodes: int, seed: int) -> "ConstantScorer":
-        """Scores constant joint actions on the same training episodes."""
-        return ConstantScorer(self.make_env(MIXED, "train")(episodes, seed), seed)  # type: ignore[arg-type]
+        """Scores constant joint actions on the same `episodes` training episodes."""
+        return ConstantScorer(self._view(self.generator(MIXED, "train"), episodes, seed), seed)
 
     def _make(
         self, scenario: str, split: str, num_envs: int, seed: int, reference: Reference | None
@@ -205,14 +205,12 @@ class ConstantScorer:
 
 def _copies(weather: WeatherStep, copies: int) -> WeatherStep:
     """The same weather for `copies` times as many clouds, copy by copy."""
-    return WeatherStep(
-        **{
-            name: value.repeat(copies, *[1] * (value.dim() - 1))
-            if isinstance(value, Tensor)
-            else value
-            for name, value in vars(weather).items()
-        }
-    )
+    tiled = {
+        name: value.repeat(copies, *[1] * (value.dim() - 1))
+        for name, value in vars(weather).items()
+        if isinstance(value, Tensor)
+    }
+    return replace(weather, **tiled)  # type: ignore[arg-type]  # is_new_hour is no tensor
 
 
 def stored_world(data: Path | None = None, episode_steps: int = 144) -> ProvisioningWorld:
@@ -223,6 +221,9 @@ def stored_world(data: Path | None = None, episode_steps: int = 144) -> Provisio
         episode_steps: steps in an episode.
     """
     data = data or Path(os.environ.get("STRATOFORM_DATA", "data"))
+    prices = (data / "price_catalog" / "catalog.json").read_text(encoding="utf-8")
     return ProvisioningWorld(
-        WorkloadModel.load(data / "workload_model"), episode_steps=episode_steps
+        WorkloadModel.load(data / "workload_model"),
+        PriceCatalog.model_validate_json(prices),
+        episode_steps=episode_steps,
     )

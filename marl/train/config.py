@@ -35,6 +35,10 @@ class TrainConfig(Frozen):
         checkpoint_every: epochs between checkpoints.
         critic_horizon: steps of exogenous future (demand, prices) that central critics are shown,
             where the environment offers it; actors never are (pilot: worth a third of the gain).
+        is_relative: give agents their reward minus what the baseline earns on the same weather in a
+            cloud beside theirs, and show critics the difference to that cloud. The subtracted part
+            does not depend on actions, so the best policy stays the same; the noise of the weather
+            goes (common random numbers as a control variate; after Mao et al. 2019).
         threads: threads of torch while training; small networks are fastest with one, and sums
             come out in the same order on every machine only when it is fixed.
     """
@@ -58,6 +62,7 @@ class TrainConfig(Frozen):
     evaluate_envs: int = Field(default=64, ge=1)
     checkpoint_every: int = Field(default=10, ge=1)
     critic_horizon: int = Field(default=0, ge=0)
+    is_relative: bool = True
     threads: int = Field(default=1, ge=1)
 
     @model_validator(mode="after")

@@ -44,6 +44,10 @@ class Trainer:
         self.env = make_env(config.num_envs, seed)
         self.held_in_env = make_env(config.evaluate_envs, _HELD_IN_SEED)
         self.env.reset(seed=seed)
+        # The baseline in the same weather, cloud by cloud.
+        self.shadow = make_env(config.num_envs, seed) if config.is_relative else None
+        if self.shadow is not None:
+            self.shadow.reset(seed=seed)
         if config.critic_horizon and not hasattr(self.env, "future"):
             raise ValueError(
                 f"critic_horizon is {config.critic_horizon}, but {type(self.env).__name__} has no "
@@ -51,6 +55,12 @@ class Trainer:
             )
         self.spec = team_spec(self.env, self._state().shape[1])
         self.device = self.env.state().device
+        self.baseline_actions = {
+            agent: torch.tensor([list(baseline[agent])], device=self.device).expand(
+                config.num_envs, -1
+            )
+            for agent in self.spec.agents
+        }
         self.learner = Maddpg(
             config.learner,
             self.spec,
@@ -83,11 +93,15 @@ class Trainer:
             DivergenceError: a loss, a gradient or a parameter is not finite.
         """
         config = self.config
-        obs = self.spec.pack_obs(self.env.reset(seed=derive_seed(config.seed, "epoch", self.epoch)))
+        seed = derive_seed(config.seed, "epoch", self.epoch)
+        obs = self.spec.pack_obs(self.env.reset(seed=seed))
+        if self.shadow is not None:
+            self.shadow.reset(seed=seed)
         self.noise.reset()
         is_learning = self.epoch >= config.warmup_epochs
         done = self.epoch / max(config.epochs - 1, 1)
         sigma = config.noise_sigma + (config.noise_sigma_end - config.noise_sigma) * done
+        self.learner.anneal(done)
         sums: dict[str, Tensor] = {}
         counts: dict[str, int] = {}
         for t in range(config.epoch_steps):
@@ -153,7 +167,10 @@ class Trainer:
         residual = self.learner.act(obs_BNF, self.noise.sample(sigma))
         action = self.learner.actor.action(residual)
         step = self.env.step(self.spec.unpack_actions(action))
-        reward = torch.stack([step.reward[agent] for agent in self.spec.agents], 1)
+        reward = earned = torch.stack([step.reward[agent] for agent in self.spec.agents], 1)
+        if self.shadow is not None:
+            beside = self.shadow.step(self.baseline_actions).reward
+            reward = earned - torch.stack([beside[agent] for agent in self.spec.agents], 1)
         # The epoch's last step is a truncation for the learner: the next reset cuts the episode.
         truncated = torch.ones_like(step.truncated) if is_last else step.truncated
         self.learner.observe(obs_BNF, state)
@@ -168,9 +185,9 @@ class Trainer:
             }
         )
         measured = {
-            f"reward/{agent}": reward[:, i].mean() for i, agent in enumerate(self.spec.agents)
+            f"reward/{agent}": earned[:, i].mean() for i, agent in enumerate(self.spec.agents)
         }
-        return self.spec.pack_obs(step.obs), {"reward": reward.mean(), **measured}
+        return self.spec.pack_obs(step.obs), {"reward": earned.mean(), **measured}
 
     def _batch(self) -> Batch:
         config = self.config
@@ -185,16 +202,17 @@ class Trainer:
         )
 
     def _state(self) -> Tensor:
-        """(B, S) what critics see now: the global state and, where asked for, what is to come.
+        """(B, S) what critics see: the state, how it differs from the baseline's, the future.
 
         The weather does not depend on actions, so a critic that sees it keeps the gradient right
         and sheds variance (input-dependent baselines: Mao et al. 2019, arXiv:1807.02264).
         """
-        state = self.env.state()
-        if not self.config.critic_horizon:
-            return state
-        future = self.env.future(self.config.critic_horizon)  # type: ignore[attr-defined]
-        return torch.cat([state, future], 1)
+        parts = [self.env.state()]
+        if self.shadow is not None:
+            parts.append(parts[0] - self.shadow.state())
+        if self.config.critic_horizon:
+            parts.append(self.env.future(self.config.critic_horizon))  # type: ignore[attr-defined]
+        return torch.cat(parts, 1)
 
     def _generator(self, purpose: str) -> torch.Generator:
         return torch.Generator().manual_seed(derive_seed(self.config.seed, purpose))

@@ -1,8 +1,8 @@
 """A cooperative continuous problem whose optimum is known in closed form: linear-quadratic.
 
 x' = a x + b Σ_i u_i + w,  w ~ N(0, s²);  reward = −(q x² + r Σ_i u_i²), for every agent the same.
-Each of the N agents sees x. By the scalar Riccati equation with discount γ, the best joint control is
-u_i = −K x with K = γ a b P / (r + γ N b² P) and P = q + γ a² P − (γ a b P)² N / (r + γ N b² P).
+Each of the N agents sees x. By the scalar Riccati equation with discount γ, the best joint control
+is u_i = −K x with K = γ a b P / (r + γ N b² P) and P = q + γ a² P − (γ a b P)² N / (r + γ N b² P).
 The world is written down from the equations and knows nothing of the learners.
 """
 
@@ -69,7 +69,9 @@ class LqTeam:
         if over:
             self.reset()
         flags = torch.full((self.num_envs,), over)
-        return LqStep(self.obs(), {a: reward for a in self.agents}, torch.zeros_like(flags), flags)
+        return LqStep(
+            self.obs(), {a: reward for a in self.agents}, torch.zeros_like(flags), flags, info
+        )
 
 
 def optimal_gain(agents=2, gamma=GAMMA):

@@ -1,3 +1,5 @@
+"""Exploration noise has the deviation and correlation it says."""
+
 import pytest
 import torch
 

@@ -1,3 +1,5 @@
+"""Losses by hand, and clipping against torch's own."""
+
 import pytest
 import torch
 from torch import nn

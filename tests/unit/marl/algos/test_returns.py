@@ -1,3 +1,5 @@
+"""n-step returns by hand and against a loop over rows."""
+
 import pytest
 import torch
 from hypothesis import given, settings

@@ -1,3 +1,5 @@
+"""Stacks against separate networks, running statistics, residual actors."""
+
 import pytest
 import torch
 from torch import nn

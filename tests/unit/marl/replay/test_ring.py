@@ -1,3 +1,5 @@
+"""The ring against a deque."""
+
 import random
 from collections import deque
 

@@ -1,3 +1,5 @@
+"""A small training run on the linear-quadratic team."""
+
 import pytest
 import torch
 

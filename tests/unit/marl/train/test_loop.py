@@ -1,3 +1,5 @@
+"""Training: tracked, repeatable, resumed bit for bit after a kill."""
+
 import math
 import os
 import signal

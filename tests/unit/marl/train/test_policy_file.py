@@ -1,3 +1,5 @@
+"""Policy files: round trip, and everything that must be refused."""
+
 import json
 import os
 import pickle

@@ -1,0 +1,72 @@
+"""The search finds a known optimum with the same budget for all."""
+
+import numpy as np
+import pytest
+
+from marl.evaluate.baselines import BaselineFamily, BaselineSet, TuningBudget, tune_baselines
+
+LOW = {"a": (-1.0, -1.0), "b": (-0.5,)}
+HIGH = {"a": (1.0, 1.0), "b": (1.0,)}
+START = {"a": (0.0, 0.0), "b": (0.0,)}
+FREE = BaselineFamily(name="free", low=LOW, high=HIGH, start=START)
+FIXED = BaselineFamily(
+    name="fixed", low={"a": (-1.0, 0.2), "b": (0.0,)}, high={"a": (1.0, 0.2), "b": (0.0,)},
+    start={"a": (0.0, 0.2), "b": (0.0,)},
+)  # fmt: skip
+BEST = np.array([0.3, -0.8, 0.5])
+BUDGET = TuningBudget(candidates=24, generations=40)
+
+
+def bowl(knobs):
+    return 1.0 - ((knobs - BEST) ** 2) @ np.array([1.0, 2.0, 0.5])
+
+
+def test_finds_the_known_optimum_within_each_familys_bounds():
+    lines = []
+    found = tune_baselines([FREE, FIXED], bowl, BUDGET, 0, lines.append)
+    free, fixed = found.tuned
+    assert [*free.action["a"], *free.action["b"]] == pytest.approx(BEST, abs=0.02)
+    assert free.reward == pytest.approx(1.0, abs=1e-3)
+    assert fixed.action["a"] == pytest.approx((0.3, 0.2), abs=0.01)
+    assert fixed.action["b"] == (0.0,)
+    # The same budget for both, every trial kept, the best of them reported.
+    for one in found.tuned:
+        assert len(one.trials) == 24 * 40
+        assert one.reward == max(trial.reward for trial in one.trials)
+        assert one.trials[0].knobs == pytest.approx(
+            FREE.flat(START if one is free else FIXED.start), abs=1e-12
+        )
+    assert "free: generation 40 of 40" in lines[39]
+
+
+def test_same_seed_same_result_and_it_survives_json():
+    budget = TuningBudget(candidates=8, generations=3)
+    one = tune_baselines([FREE], bowl, budget, 5)
+    assert one == tune_baselines([FREE], bowl, budget, 5)
+    assert one != tune_baselines([FREE], bowl, budget, 6)
+    assert BaselineSet.model_validate_json(one.model_dump_json()) == one
+
+
+def test_a_family_without_a_free_knob_is_scored_as_it_is():
+    fixed = BaselineFamily(name="none", low=START, high=START, start=START)
+    found = tune_baselines([fixed], bowl, TuningBudget(candidates=5, generations=2), 0)
+    assert found.actions() == {"none": START}
+
+
+def test_a_score_that_is_not_finite_names_the_knobs():
+    with pytest.raises(FloatingPointError, match=r"free: no finite reward with the knobs \["):
+        tune_baselines([FREE], lambda k: np.where(k[:, 0] > 0.5, np.nan, 1.0), BUDGET, 0)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "start", "message"),
+    [
+        (LOW, HIGH, {"a": (0.0, 2.0), "b": (0.0,)}, "does not hold"),
+        (HIGH, LOW, START, "does not hold"),
+        ({"a": (-2.0, 0.0), "b": (0.0,)}, HIGH, START, "does not hold"),
+        (LOW, HIGH, {"a": (0.0,), "b": (0.0,)}, "different knobs"),
+    ],
+)
+def test_impossible_families_are_refused(low, high, start, message):
+    with pytest.raises(ValueError, match=message):
+        BaselineFamily(name="bad", low=low, high=high, start=start)

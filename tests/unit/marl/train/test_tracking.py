@@ -1,0 +1,68 @@
+"""Against a real MLflow store in SQLite."""
+
+import pytest
+
+from marl.train.loop import train
+from marl.train.policy_file import load_policy_file
+from marl.train.tracking import MlflowTracker, NullTracker, mlflow_client, register_policy
+from tests.unit.marl.train.conftest import BASELINE, make_env, small_config
+
+
+@pytest.fixture(scope="module")
+def tracked(tmp_path_factory):
+    root = tmp_path_factory.mktemp("tracked")
+    tracker = MlflowTracker(root / "mlflow", tags={"profile": "test"})
+    result = train(small_config(), make_env, BASELINE, root / "runs", tracker=tracker)
+    return root, result
+
+
+def test_a_run_holds_settings_figures_and_the_policy(tracked):
+    root, result = tracked
+    client = mlflow_client(root / "mlflow")
+    run = client.get_run(result.run_id)
+    assert run.info.status == "FINISHED"
+    assert run.data.params["learner.name"] == "maddpg"
+    assert run.data.params["gamma"] == str(small_config().gamma)
+    assert run.data.tags["profile"] == "test"
+    rewards = client.get_metric_history(result.run_id, "reward")
+    assert [point.step for point in rewards] == [200 * epoch for epoch in range(1, 7)]
+    assert "held_in/gain" in run.data.metrics
+    stored = root / "mlflow" / "artifacts" / result.run_id / "artifacts" / "policy"
+    assert (stored / "policy.safetensors").read_bytes() == result.policy_path.read_bytes()
+
+
+def test_registering_twice_keeps_one_version_and_the_alias_finds_it(tracked, tmp_path):
+    import mlflow
+
+    root, result = tracked
+    for _ in range(2):
+        assert register_policy(root / "mlflow", "stratoform-maddpg", result.run_id) == 1
+    client = mlflow_client(root / "mlflow")
+    version = client.get_model_version_by_alias("stratoform-maddpg", "champion")
+    assert version.run_id == result.run_id
+    before = mlflow.get_tracking_uri()
+    try:
+        mlflow.set_tracking_uri(f"sqlite:///{root / 'mlflow' / 'mlflow.db'}")
+        folder = mlflow.artifacts.download_artifacts(
+            "models:/stratoform-maddpg@champion", dst_path=str(tmp_path)
+        )
+    finally:
+        mlflow.set_tracking_uri(before)
+    load_policy_file(tmp_path / "policy.safetensors")
+    assert folder
+
+
+def test_an_interrupted_run_is_opened_again_and_a_forgotten_one_is_replaced(tracked):
+    root, _ = tracked
+    tracker = MlflowTracker(root / "mlflow")
+    first = tracker.start("a", {"x": 1}, None)
+    tracker.finish(is_complete=False)
+    assert mlflow_client(root / "mlflow").get_run(first).info.status == "FAILED"
+    assert tracker.start("a", {"x": 1}, first) == first
+    assert tracker.start("a", {"x": 1}, "0" * 32) not in (first, "0" * 32)
+
+
+def test_tracking_does_not_change_what_is_learned(tracked, tmp_path):
+    _, result = tracked
+    plain = train(small_config(), make_env, BASELINE, tmp_path, tracker=NullTracker())
+    assert plain.summary == result.summary
