@@ -30,14 +30,14 @@ report: $(READY) ## the whole lineage: trace → training → evaluation report 
 	@$(BIN)/python -m assets.where
 
 test: $(READY) ## every test
-	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist worksteal
+	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist loadgroup
 
 check: $(READY) ## style, types, layers and the fast tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) -m 'not slow and not terraform'
+	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist loadgroup -m 'not slow and not terraform'
 
 dev: $(READY) ## the Dagster UI with the nightly schedule running, on http://127.0.0.1:3000
 	$(BIN)/dagster dev -w workspace.yaml -h 127.0.0.1 -p 3000

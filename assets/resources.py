@@ -15,6 +15,8 @@ class TraceSettings(dg.ConfigurableResource):
         sample: share of collections or machines kept, by hash (TRACE_SAMPLE).
         sample_by: collections or machines (TRACE_SAMPLE_BY).
         budget_gib: most GiB read or billed (TRACE_BUDGET_GIB, at most 5).
+        tables: canonical tables wanted of gcs or bigquery, separated by commas; empty means all
+            (TRACE_TABLES).
         billing_project: Google Cloud project that pays for a query (TRACE_BILLING_PROJECT).
     """
 
@@ -25,6 +27,7 @@ class TraceSettings(dg.ConfigurableResource):
     sample: float = 1.0
     sample_by: str = "collections"
     budget_gib: float = 2.0
+    tables: str = ""
     billing_project: str = ""
 
 

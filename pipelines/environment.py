@@ -1,8 +1,8 @@
 """The only switches: environment variables, read once, when definitions are built.
 
 PROFILE, STRATOFORM_DATA, TRACE_SOURCE, TRACE_PATH, TRACE_START_S, TRACE_HOURS, TRACE_SAMPLE,
-TRACE_SAMPLE_BY, TRACE_BUDGET_GIB, TRACE_BILLING_PROJECT. No secret is among them: Google's client
-libraries find credentials by themselves.
+TRACE_SAMPLE_BY, TRACE_BUDGET_GIB, TRACE_TABLES, TRACE_BILLING_PROJECT. No secret is among them:
+Google's client libraries find credentials by themselves.
 """
 
 from collections.abc import Mapping
@@ -43,6 +43,7 @@ def trace_settings_from(environ: Mapping[str, str]) -> TraceSettings:
         sample=_number(environ, "TRACE_SAMPLE", 1.0),
         sample_by=environ.get("TRACE_SAMPLE_BY") or "collections",
         budget_gib=_number(environ, "TRACE_BUDGET_GIB", 2.0),
+        tables=environ.get("TRACE_TABLES", ""),
         billing_project=environ.get("TRACE_BILLING_PROJECT", ""),
     )
 

@@ -28,6 +28,7 @@ class RawTraceConfig(dg.Config):
     sample: float | None = None
     sample_by: str | None = None
     budget_gib: float | None = None
+    tables: str | None = None
 
 
 @dg.asset(description="A bounded slice of a cluster trace, as its source delivers it, checksummed.")
@@ -39,16 +40,14 @@ def raw_trace(
     trace: TraceSettings,
 ) -> Path:
     """Fetch (or generate) the raw files; the folder published holds their manifest."""
-    from marl.files import sha256_json
+    from assets.traces.downloads import downloads_folder
     from marl.traces.manifest import TraceRequest
     from marl.traces.sources import fetch
 
     request = TraceRequest.model_validate(_request(config, profile, trace))
-    name = f"{request.source}-{sha256_json(request.model_dump(mode='json'))[:12]}"
-    downloads = store.working("downloads") / name
-    manifest = fetch(request, downloads, reporter(context))
+    manifest = fetch(request, downloads_folder(store.path, request), reporter(context))
     into = store.staging("raw_trace")
-    manifest.resolved(downloads).save(into)
+    manifest.save(into)
     context.add_output_metadata(
         {
             "files": len(manifest.files),
@@ -71,6 +70,7 @@ def _request(config: RawTraceConfig, profile: Profile, trace: TraceSettings) -> 
         "sample_by": chosen["sample_by"],
         "budget_bytes": round(chosen["budget_gib"] * GIB),
         "seed": profile.seed,
+        "tables": tuple(t.strip() for t in chosen["tables"].split(",") if t.strip()) or None,
         "billing_project": chosen["billing_project"] or None,
     }
     if chosen["source"] == "embedded":  # only these change what the embedded trace is
@@ -85,13 +85,14 @@ def _request(config: RawTraceConfig, profile: Profile, trace: TraceSettings) -> 
 def _table_asset(table: str) -> dg.AssetsDefinition:
     @dg.asset(name=table, description=DESCRIPTIONS[table])
     def table_asset(context: dg.AssetExecutionContext, raw_trace: Path, store: Store) -> Path:
+        from assets.traces.downloads import downloads_folder
         from marl.traces.canonical import write_table
-
         from marl.traces.manifest import RawManifest
 
         into = store.staging(table)
         manifest = RawManifest.load(raw_trace)
-        accounting = write_table(manifest, raw_trace, table, into, reporter(context))
+        downloads = downloads_folder(store.path, manifest.request)
+        accounting = write_table(manifest, downloads, table, into, reporter(context))
         context.add_output_metadata(
             {
                 "rows_in": accounting.rows_in,

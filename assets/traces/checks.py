@@ -21,13 +21,15 @@ def parts(folder: Path) -> Iterator[pl.DataFrame]:
 
 def raw_files_intact(folder: Path) -> tuple[bool, str, dict[str, Any]]:
     """Every file of the manifest is there with its size and sha256, and within the budget."""
+    from assets.traces.downloads import downloads_folder
     from marl.files import sha256_file
     from marl.traces.manifest import RawManifest
 
     manifest = RawManifest.load(folder)
+    downloads = downloads_folder(folder.parent, manifest.request)
     wrong = []
     for file in manifest.files:
-        path = Path(file.path)
+        path = downloads / file.path
         if not path.is_file():
             wrong.append(f"{file.path}: missing")
         elif path.stat().st_size != file.bytes:

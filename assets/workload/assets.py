@@ -37,6 +37,7 @@ def workload_classes(
 def class_demand(
     context: dg.AssetExecutionContext,
     collections: Path,
+    instances: Path,
     usage: Path,
     demand_windows: Path,
     task_profiles: Path,
@@ -54,6 +55,7 @@ def class_demand(
 
     tables = {
         "collections": collections,
+        "instances": instances,
         "usage": usage,
         "demand_windows": demand_windows,
         "task_profiles": task_profiles,

@@ -104,13 +104,8 @@ class RawManifest(Frozen):
         """Read `manifest.json` from `folder`."""
         return cls.model_validate_json((folder / "manifest.json").read_text(encoding="utf-8"))
 
-    def resolved(self, folder: Path) -> Self:
-        """The same manifest with every relative path made absolute against `folder`."""
-        files = (f.model_copy(update={"path": str(folder / f.path)}) for f in self.files)
-        return self.model_copy(update={"files": tuple(files)})
-
     def tables(self) -> frozenset[str]:
         """Canonical tables this trace can fill."""
         several = any(file.table is None for file in self.files)
         named = {file.table for file in self.files if file.table is not None}
-        return frozenset(named | ({"collections", "instances", "usage"} if several else set()))
+        return frozenset(named | ({"instances", "usage"} if several else set()))

@@ -1,7 +1,7 @@
 """The canonical tables: one schema whatever the source, and the vocabularies they use.
 
-Parsing belongs to `formats`; validation suites to `assets`. Times are microseconds since the trace's
-own zero; resources are fractions of the largest machine (`_ncu` CPU, `_nmu` memory).
+Parsing belongs to `formats`; validation suites to `assets`. Times are microseconds since the
+trace's own zero; resources are fractions of the largest machine (`_ncu` CPU, `_nmu` memory).
 """
 
 from typing import Any, Final

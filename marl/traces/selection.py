@@ -59,7 +59,8 @@ def select(
 ) -> tuple[pl.DataFrame, dict[str, int]]:
     """Keep the rows inside the window and the sample.
 
-    Snapshot rows belong to every window. A usage row belongs where it starts. Sampled by
+    Snapshot rows belong to every window, and so does what machines went through before it. A usage
+    row belongs where it starts. Sampled by
     collections, `machines` is kept whole; sampled by machines, rows that carry no machine (waiting
     instances, all of `collections`) are sampled by their collection at the same rate, so that
     arrivals stay in proportion to machines.
@@ -77,7 +78,8 @@ def select(
     dropped: dict[str, int] = {}
     time = frame[TIME_COLUMN[table]]
     if request.start_us or request.end_us is not None:
-        wanted = time >= request.start_us
+        # A machine added before the window is there in it: its history is kept.
+        wanted = time >= (0 if table == "machines" else request.start_us)
         if request.end_us is not None:
             wanted &= time < request.end_us
         if "is_snapshot" in frame.columns:

@@ -4,19 +4,17 @@
 the bytes mean belongs to `detect` and `formats`.
 """
 
-import importlib
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, cast
 
+from zlib_ng import zlib_ng
+
 from marl.files import staged
 
-try:  # the same interface and bytes, twice as fast
-    zlib: Any = importlib.import_module("zlib_ng.zlib_ng")  # Any: its stubs lack copy and error
-except ModuleNotFoundError:
-    zlib = importlib.import_module("zlib")
+zlib: Any = zlib_ng  # zlib's interface and bytes, twice as fast; its stubs lack copy and error
 
 GZIP_MAGIC: Final = b"\x1f\x8b"
 UNPACK_LIMIT_BYTES: Final = 8 << 30  # the largest real part unpacks to about 1.5 GiB

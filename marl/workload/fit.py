@@ -64,6 +64,8 @@ def fit(
     Raises:
         ValueError: too few windows, or no CPU demand in the training part.
     """
+    from threadpoolctl import threadpool_limits
+
     config = config or WorkloadConfig()
     say = progress or (lambda _: None)
     demand = demand.sort("window_us", "workload_class")  # sums below must not depend on row order
@@ -84,9 +86,9 @@ def fit(
         say(f"workload_model: fitting {name} ({index + 1} of {len(CLASSES)})")
         rows = demand.filter(pl.col("workload_class") == name).sort("window_us")
         rng = np.random.default_rng([config.seed, index])
-        classes[name] = _fit_class(
-            rows, marks.filter(pl.col("workload_class") == name), split_us, config, rng
-        )
+        mine = marks.filter(pl.col("workload_class") == name)
+        with threadpool_limits(1):  # matrix products then add up in one order on every machine
+            classes[name] = _fit_class(rows, mine, split_us, config, rng)
         own_notes += _class_notes(name, classes[name])
     return WorkloadModel(
         source=source,

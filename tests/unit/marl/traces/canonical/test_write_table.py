@@ -209,6 +209,19 @@ def test_window_keeps_snapshot_rows_and_half_open_bounds(tmp_path):
     assert account.quarantined == {"after_trace_end": 1}
 
 
+def test_machines_keep_what_happened_before_the_window(tmp_path):
+    lines = [f"{time},5,0,platform,0.5,0.25" for time in (0, 700_000_000, 3_700_000_000, 9 * 10**9)]
+    account, rows, _ = make(
+        tmp_path,
+        "machines",
+        csv_2011(tmp_path / "m.gz", "machines", lines),
+        start_us=3_600_000_000,
+        duration_s=3600.0,
+    )
+    assert rows["time_us"].to_list() == [0, 700_000_000, 3_700_000_000]
+    assert account.filtered == {"outside_window": 1}
+
+
 def test_a_missing_table_is_written_empty_and_says_what_it_costs(tmp_path):
     file = csv_2011(tmp_path / "t.gz", "instances", [task()])
     account, rows, _ = make(tmp_path, "usage", file)
