@@ -1,0 +1,90 @@
+"""The whole graph on the embedded trace: all is made, all is checked, twice the same."""
+
+import json
+import subprocess
+import sys
+
+import polars as pl
+import pytest
+
+from assets.provenance import Provenance
+from pipelines.build import build_defs
+from tests.conftest import REPO
+from tests.integration.lineage.tiny import run
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("lineage")]
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory):
+    data = tmp_path_factory.mktemp("first") / "data"
+    return data, run(data)
+
+
+def test_every_asset_is_made_and_every_check_passes(first):
+    data, result = first
+    assert result.success
+    made = {e.asset_key.to_user_string() for e in result.get_asset_materialization_events()}
+    assert made == {key.to_user_string() for key in build_defs({}).resolve_all_asset_keys()}
+    evaluations = result.get_asset_check_evaluations()
+    assert {
+        (e.asset_key.to_user_string(), e.check_name) for e in evaluations if not e.passed
+    } == set()
+    checked = {e.asset_key.to_user_string() for e in evaluations}
+    assert checked == made, "every asset has at least one check"
+    assert not [path.name for path in data.iterdir() if ".staging-" in path.name]
+
+
+def test_report_names_what_was_run_and_marks_it_synthetic(first):
+    data, _ = first
+    content = json.loads((data / "eval_report" / "report.json").read_text())
+    assert content["is_synthetic"]
+    assert content["policies"] == ["random", "static_peak", "reactive", "maddpg"]
+    assert content["counts"]["episodes"] == 8
+    page = (data / "eval_report" / "report.html").read_text()
+    assert "Synthetic trace" in page
+    assert str(data) not in page, "no path of this machine in a page for others"
+
+
+def test_sql_sees_the_episodes(first):
+    data, _ = first
+    asked = subprocess.run(
+        [sys.executable, "-m", "marl.features.ask", "--json", "--sql",
+         "select policy, count(*) as n from evaluation_episodes group by all order by all"],
+        cwd=REPO, env={"STRATOFORM_DATA": str(data), "PATH": "/usr/bin"}, text=True,
+        capture_output=True, check=True,
+    )  # fmt: skip
+    rows = json.loads(asked.stdout)
+    assert [row["n"] for row in rows] == [16, 16, 16, 16]
+
+
+def test_second_run_elsewhere_is_identical(first, tmp_path):
+    data, _ = first
+    assert run(tmp_path / "second").success
+    hashes = {
+        folder: {
+            path.parent.name: Provenance.load(path.parent).sha256
+            for path in sorted(folder.glob("*/provenance.json"))
+        }
+        for folder in (data, tmp_path / "second")
+    }
+    one, two = hashes.values()
+    assert one == two
+
+
+def test_provenance_reaches_from_terraform_to_the_trace(first):
+    data, _ = first
+    record = Provenance.load(data / "terraform_artifacts")
+    assert record.is_synthetic
+    assert record.trace["source"] == "embedded"
+    plan = Provenance.load(data / "provisioning_plan")
+    assert record.inputs == {"provisioning_plan": plan.sha256}
+    assert plan.inputs["eval_report"] == Provenance.load(data / "eval_report").sha256
+
+
+def test_only_the_training_part_trains(first):
+    data, _ = first
+    model = json.loads((data / "workload_model" / "model.json").read_text())
+    assert model["start_us"] < model["split_us"] < model["end_us"]
+    episodes = pl.read_parquet(data / "evaluation_episodes" / "rows" / "*.parquet")
+    assert episodes["is_held_out"].all()
