@@ -1,10 +1,12 @@
 """From instance events to what ran when: runs, waiting times, resubmissions.
 
 Each instance's events must be seen together and in order. They lie scattered over the whole trace,
-so they are first dealt into buckets by collection, each small enough to hold, and a bucket is
-worked through at once. Counting by window or by collection belongs to the callers.
+so they are first dealt into buckets by instance, each small enough to hold (a collection is not: it
+may be a quarter of the trace), and a bucket is worked through at once. Counting by window or by
+collection belongs to the callers.
 """
 
+import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
@@ -12,10 +14,10 @@ from typing import Final
 import polars as pl
 
 from marl.features.groups import GROUP, with_groups
-from marl.features.tables import parts, scan_table
-from marl.traces.schema import AFTER_END_US, TERMINAL_EVENTS
+from marl.features.tables import parts, scan_table, time_slices
+from marl.traces.schema import AFTER_END_US, INSTANCES, TERMINAL_EVENTS
 
-BUCKET_ROWS: Final = 2_000_000  # about half a GiB while a bucket is worked through
+BUCKET_ROWS: Final = 1_000_000  # about half a GiB while a bucket is worked through
 INSTANCE: Final = ("collection_id", "instance_index")
 _COLUMNS: Final = (
     "time_us",
@@ -37,7 +39,7 @@ def event_buckets(
     scratch: Path,
     bucket_rows: int = BUCKET_ROWS,
 ) -> Iterator[pl.DataFrame]:
-    """Deal instance events into buckets that hold every event of their collections.
+    """Deal instance events into buckets that hold every event of their instances.
 
     Args:
         tables: canonical table folders by name.
@@ -48,24 +50,32 @@ def event_buckets(
     Yields:
         Events sorted by collection, instance, time and place in the life cycle.
     """
-    events = with_groups(scan_table(tables, "instances").select(_COLUMNS), groups)
+    files = parts(tables.get("instances"))
     rows = scan_table(tables, "instances").select(pl.len()).collect().item()
-    if not parts(tables.get("instances")) or rows <= bucket_rows:
-        yield _in_order(events.collect())
+    if rows <= bucket_rows:
+        yield _in_order(with_groups(scan_table(tables, "instances").select(_COLUMNS), groups))
         return
     buckets = -(-rows // bucket_rows)
-    bucket = (pl.col("collection_id").hash(seed=0) % buckets).cast(pl.Int32).alias("bucket")
-    events.with_columns(bucket).sink_parquet(
-        pl.PartitionBy(scratch / "events", key="bucket", include_key=False),
-        compression="lz4",
-        mkdir=True,
-    )
-    for folder in sorted((scratch / "events").iterdir()):
-        yield _in_order(pl.read_parquet(sorted(folder.glob("*.parquet"))))
+    folders = [scratch / f"bucket-{number:06d}" for number in range(buckets)]
+    for folder in folders:
+        folder.mkdir()
+    number = (pl.struct(INSTANCE).hash(seed=0) % buckets).cast(pl.Int64).alias("bucket")
+    for place, events in enumerate(time_slices(files, "time_us", INSTANCES, bucket_rows)):
+        dealt = with_groups(events.select(_COLUMNS), groups).with_columns(number).collect()
+        for (bucket,), some in dealt.partition_by(
+            "bucket", as_dict=True, include_key=False
+        ).items():
+            some.write_ipc(folders[bucket] / f"{place:06d}.arrow", compression="lz4")
+    for folder in folders:
+        pieces = sorted(folder.iterdir())
+        if pieces:
+            yield _in_order(pl.scan_ipc(pieces, glob=False))
+        shutil.rmtree(folder)  # what has been worked through needs no room
 
 
-def _in_order(events: pl.DataFrame) -> pl.DataFrame:
-    return events.sort(*INSTANCE, "time_us", "event", "cpu_request_ncu", "memory_request_nmu")
+def _in_order(events: pl.LazyFrame) -> pl.DataFrame:
+    keys = (*INSTANCE, "time_us", "event", "cpu_request_ncu", "memory_request_nmu")
+    return events.sort(keys).collect()
 
 
 def _new_instance() -> pl.Expr:

@@ -13,7 +13,8 @@ import polars as pl
 
 from marl.features.fixed_point import from_fixed
 from marl.features.groups import GROUP_SCHEMA, collection_groups
-from marl.features.profile_parts import collection_facts, instance_facts, usage_facts
+from marl.features.profile_instances import instance_facts
+from marl.features.profile_parts import collection_facts, usage_facts
 from marl.features.summary import FeatureSummary, silent, write_feature
 from marl.features.tables import Coverage, coverage
 from marl.files import STAGING_MARK

@@ -14,7 +14,7 @@ from tests.unit.marl.features.rows import S, event, table_frame
 
 
 def ordered(*rows):
-    return _in_order(table_frame("instances", rows))
+    return _in_order(table_frame("instances", rows).lazy())
 
 
 def stretches(*rows):

@@ -3,7 +3,7 @@
 import polars as pl
 import pytest
 
-from marl.features import profile_parts, task_profiles
+from marl.features import profile_instances, profile_parts, task_profiles
 from tests.unit.marl.features.rows import S, event, used, write_canonical
 from tests.unit.marl.features.test_demand_windows import random_trace
 
@@ -137,11 +137,11 @@ def test_counts_reconcile_and_buckets_change_nothing(tmp_path, monkeypatch):
     folders, instances, usage = random_trace(tmp_path, seed=4)
     _, expected = build(folders, tmp_path / "out")
     assert expected["usage_rows"].sum() == len(usage)
-    for column, name in profile_parts._COUNTED.items():
+    for column, name in profile_instances.COUNTED.items():
         assert expected[column].sum() == sum(row["event"] == name for row in instances), column
     assert expected["collection_id"].is_sorted()
     assert expected["collection_id"].is_unique().all()
-    monkeypatch.setattr(profile_parts.instance_facts, "__defaults__", (60,))
+    monkeypatch.setattr(profile_instances.instance_facts, "__defaults__", (60,))
     monkeypatch.setattr(profile_parts.usage_facts, "__defaults__", (50,))
     assert build(folders, tmp_path / "out")[1].equals(expected)
 
