@@ -8,6 +8,15 @@ from typing import Final
 
 import dagster as dg
 
+# What the UI shows as icons: the tools a group's assets are made with.
+KINDS: Final = {
+    "traces": {"polars", "parquet"},
+    "features": {"polars", "duckdb"},
+    "workload": {"scipy", "parquet"},
+    "training": {"pytorch", "mlflow"},
+    "evaluation": {"pytorch", "html"},
+    "terraform": {"terraform", "gcp"},
+}
 GROUPS: Final = {
     "traces": "assets.traces",
     "features": "assets.features",
@@ -23,7 +32,11 @@ def load_assets() -> list[dg.AssetsDefinition]:
     found: list[dg.AssetsDefinition] = []
     for group, package in GROUPS.items():
         module = import_module(f"{package}.assets")
-        found += dg.load_assets_from_modules([module], group_name=group)  # type: ignore[arg-type]
+        loaded = dg.load_assets_from_modules([module], group_name=group)
+        found += dg.map_asset_specs(
+            lambda spec, kinds=KINDS[group]: spec.merge_attributes(kinds=kinds),  # type: ignore[misc]
+            loaded,  # type: ignore[arg-type]
+        )
     return found
 
 

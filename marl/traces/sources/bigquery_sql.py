@@ -22,7 +22,7 @@ NATIVE: Final[dict[Table, str]] = {
     "usage": "instance_usage",
 }
 # On-demand price of the US multi-region; the first TiB of a month and billing account is free.
-# Source: cloud.google.com/bigquery/pricing, as quoted on 2026-11-20.
+# As third parties quoted it in 2026; the price in force: cloud.google.com/bigquery/pricing.
 USD_PER_TIB: Final = 6.25
 FREE_TIB_PER_MONTH: Final = 1
 TIB: Final = 1 << 40
