@@ -6,6 +6,7 @@ Nothing here can change data. The questions are in `sql/analyses`, opening the c
 import argparse
 import difflib
 import json
+import math
 import os
 import re
 import sys
@@ -20,6 +21,8 @@ from marl.features.cache import connect, query
 from marl.features.questions import Question, questions
 
 _SHOWN: Final = 50
+_DIGITS: Final = 3  # significant ones of the smallest fraction in a column
+_MOST_DECIMALS: Final = 9
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _FAILED: Final = 1
 _MISUSED: Final = 2
@@ -104,6 +107,8 @@ def _show(
         if options.csv:
             out.write(_flat(rows).write_csv())
         else:
+            finite = pl.selectors.float()  # JSON knows no infinity and no not-a-number
+            rows = rows.with_columns(pl.when(finite.is_finite()).then(finite))
             json.dump(rows.to_dicts(), out, indent=1, default=str, ensure_ascii=False)
             out.write("\n")
         return
@@ -118,9 +123,8 @@ def _show(
         tbl_hide_dataframe_shape=True,
         tbl_hide_column_data_types=True,
         fmt_str_lengths=60,
-        float_precision=4,
     ):
-        out.write(f"{_printable(_flat(answer.head(limit)))}\n")
+        out.write(f"{_aligned(_printable(_flat(answer.head(limit))))}\n")
     more = answer.height - limit
     if more > 0:
         out.write(f"… {more} more rows: --limit 0 shows all, --csv writes them\n")
@@ -143,6 +147,24 @@ def _flat(rows: pl.DataFrame) -> pl.DataFrame:
 
 def _as_json(value: Any) -> str | None:
     return None if value is None else json.dumps(value, default=str, ensure_ascii=False)
+
+
+def _aligned(rows: pl.DataFrame) -> pl.DataFrame:
+    """Each column of fractions with as many decimals as its smallest value needs."""
+    return rows.with_columns(
+        pl.Series(name, _fixed_decimals(rows[name].to_list()), dtype=pl.String)
+        for name, kind in rows.schema.items()
+        if kind.is_float()
+    )
+
+
+def _fixed_decimals(values: list[float | None]) -> list[str]:
+    sizes = [abs(value) for value in values if value is not None and 0 < abs(value) < math.inf]
+    smallest = min(sizes, default=1.0)
+    decimals = min(_MOST_DECIMALS, max(_DIGITS - 1 - math.floor(math.log10(smallest)), 1))
+    texts = ["null" if value is None else f"{value:.{decimals}f}" for value in values]
+    width = max(map(len, texts), default=0)
+    return [text.rjust(width) for text in texts]
 
 
 def _printable(rows: pl.DataFrame) -> pl.DataFrame:

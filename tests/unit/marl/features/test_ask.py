@@ -72,6 +72,18 @@ def test_nested_values_fit_in_csv(data, capsys):
     assert rows == [["list", "struct", "none"], ["[1, 2]", '{"a": null}', ""]]
 
 
+def test_fractions_show_three_digits_of_the_smallest_and_json_stays_json(data, capsys):
+    sql = "SELECT * FROM (VALUES (0.0000511, 'inf'::DOUBLE), (12.5, 'nan'), (NULL, 1)) AS t(a, b)"
+    main(["--sql", sql])
+    out = capsys.readouterr().out
+    assert " 0.0000511 " in out
+    assert "12.5000000 " in out
+    assert "null" in out
+    main(["--sql", sql, "--json"])
+    found = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
+    assert [row["b"] for row in found] == [None, None, 1.0]
+
+
 def test_text_from_a_trace_cannot_steer_the_terminal(data, capsys):
     main(["--sql", "SELECT user FROM collections LIMIT 1"])
     out = capsys.readouterr().out
