@@ -148,7 +148,9 @@ def eval_report(
     build_cache(store.path, store.path / "cache.duckdb")  # the episodes become a view
     context.add_output_metadata(
         {
-            "verdict": dg.MetadataValue.md("\n\n".join(content["verdict"])),
+            "verdict": dg.MetadataValue.md(
+                "\n\n".join([f"**{content['headline']}**", *content["verdict"]])
+            ),
             "report": dg.MetadataValue.path(str(store.folder("eval_report") / "report.html")),
         }
     )

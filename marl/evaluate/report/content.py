@@ -70,6 +70,7 @@ def build_content(inputs: ReportInputs) -> dict[str, Any]:
         "main_scenario": main,
         "policies": policies,
         "scenarios": scenarios,
+        "headline": _headline(inputs, best, main),
         "verdict": _verdict(inputs, best, main),
         "table": [_metric_row(inputs, metric, main, policies) for metric in METRICS],
         "by_scenario": [_scenario_row(inputs, name, policies) for name in scenarios],
@@ -82,7 +83,7 @@ def build_content(inputs: ReportInputs) -> dict[str, Any]:
         "profile": dict(inputs.profile),
         "code_version": inputs.code_version,
         "config_hash": inputs.config_hash,
-        "notes": list(inputs.notes),
+        "notes": [*_limits(inputs), *inputs.notes],
         "reproduce": _reproduce(inputs),
     }
 
@@ -93,8 +94,9 @@ def _policies(inputs: ReportInputs) -> list[str]:
         raise ValueError(
             f"the reference policy {inputs.reference!r} has no episodes; there are: {names}"
         )
-    order = ["random", "static_peak", inputs.reference]
-    return [n for n in order if n in names] + [n for n in names if n not in order]
+    last = [inputs.reference, "static_peak", "random"]
+    # Learned policies first: on a narrow screen they and the reference are what shows.
+    return [n for n in names if n not in last] + [n for n in last if n in names]
 
 
 def _scenarios(episodes: pl.DataFrame) -> list[str]:
@@ -119,6 +121,31 @@ def _row(inputs: ReportInputs, scenario: str, policy: str, metric: str) -> dict[
         pl.col("scenario") == scenario, pl.col("policy") == policy, pl.col("metric") == metric
     )
     return rows.row(0, named=True) if rows.height else None
+
+
+def _headline(inputs: ReportInputs, best: str | None, scenario: str) -> str:
+    """The report in one sentence."""
+    reward = None if best is None else _row(inputs, scenario, best, "reward")
+    if reward is None:
+        return f"No learned policy was compared with {inputs.reference}."
+    if not reward["is_significant"]:
+        return f"{best} is not shown to be better than the tuned {inputs.reference} rule."
+    word = "better" if reward["difference"] > 0 else "worse"
+    return f"{best} is significantly {word} than the tuned {inputs.reference} rule."
+
+
+def _limits(inputs: ReportInputs) -> list[str]:
+    """What every report of this kind cannot show."""
+    seeds = _counts(inputs.episodes)["training_seeds"]
+    told = [
+        "The cloud is simulated: list prices with their dates, delays and pre-emption after "
+        "published measurements, demand for storage, network and database by stated assumptions.",
+        f"{seeds} training seed(s): how much training varies from seed to seed is "
+        + ("not known from this run." if seeds < 2 else "in the thin learning curves."),
+    ]
+    if inputs.is_synthetic:
+        told.append("The trace is synthetic: calibrated to published figures, not measured.")
+    return told
 
 
 def _verdict(inputs: ReportInputs, best: str | None, scenario: str) -> list[str]:

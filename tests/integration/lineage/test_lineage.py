@@ -39,7 +39,7 @@ def test_report_names_what_was_run_and_marks_it_synthetic(first):
     data, _ = first
     content = json.loads((data / "eval_report" / "report.json").read_text())
     assert content["is_synthetic"]
-    assert content["policies"] == ["random", "static_peak", "reactive", "maddpg"]
+    assert content["policies"] == ["maddpg", "reactive", "static_peak", "random"]
     assert content["counts"]["episodes"] == 8
     page = (data / "eval_report" / "report.html").read_text()
     assert "Synthetic trace" in page

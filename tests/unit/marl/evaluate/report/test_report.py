@@ -87,11 +87,13 @@ def test_verdict_states_difference_interval_and_direction(inputs):
     cost = next(s for s in content["verdict"] if s.startswith("Cost"))
     assert "maddpg 9.00 against reactive 10.00: -1.00 [-1.01, -0.99], -10.0%" in cost
     assert "— better (8 paired held-out episodes)" in cost
-    assert content["policies"] == ["random", "static_peak", "reactive", "maddpg"]
+    assert content["policies"] == ["maddpg", "reactive", "static_peak", "random"]
+    assert content["headline"] == "maddpg is significantly better than the tuned reactive rule."
 
 
 def test_insignificant_is_said_and_listed(inputs):
     content = build_content(replace(inputs, comparisons=_comparisons(is_significant=False)))
+    assert content["headline"] == "maddpg is not shown to be better than the tuned reactive rule."
     assert any("do not replace reactive" in sentence for sentence in content["verdict"])
     assert any("maddpg against reactive, cost" in item for item in content["not_significant"])
 
@@ -132,7 +134,7 @@ def test_three_forms_agree_and_repeat_exactly(inputs, tmp_path):
     content = json.loads((first / "report.json").read_text())
     assert content["schema_version"] == 1
     markdown = (first / "report.md").read_text()
-    assert "| Cost, USD per episode | 30.00" in markdown
+    assert "| Cost, USD per episode | 9.00" in markdown
     assert all(sentence in markdown for sentence in content["verdict"])
 
 
