@@ -24,7 +24,7 @@ def tables(shared_traces, tmp_path_factory):
     request = TraceRequest(
         source="local", location=str(shared_traces / "google2011"), duration_s=2 * 86_400
     )
-    manifest = fetch(request, folder / "raw").resolved(folder / "raw")
+    manifest = fetch(request, folder / "raw")
     found = {}
     for name in ("machines", "collections", "instances", "usage"):
         write_table(manifest, folder / "raw", name, folder / name)

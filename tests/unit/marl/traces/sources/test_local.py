@@ -197,7 +197,7 @@ def test_kaggle_gives_way_to_native_tables_but_joins_machines(trace, tmp_path):
     put(trace, "m.json", samples.json_lines(samples.MACHINE_EVENT))
     manifest = get(trace, tmp_path)
     assert names(manifest) == ["k.csv", "m.json"]
-    assert manifest.tables() == {"machines", "collections", "instances", "usage"}
+    assert manifest.tables() == {"machines", "instances", "usage"}
     put(trace, "e.json", samples.json_lines(samples.INSTANCE_EVENT))
     manifest = get(trace, tmp_path)
     assert names(manifest) == ["e.json", "m.json"]
@@ -281,7 +281,7 @@ def test_nothing_usable_lists_what_was_seen(trace, tmp_path):
         ("google2011", 125, {"machines", "collections", "instances", "usage"}),
         ("google2011/task_events", 2, {"instances"}),
         ("google2019/clusterdata_2019_a", 3, {"machines", "instances", "usage"}),
-        ("google2019/kaggle_layout", 1, {"collections", "instances", "usage"}),
+        ("google2019/kaggle_layout", 1, {"instances", "usage"}),
         ("google2019", 9, {"machines", "instances", "usage"}),
     ],
 )
