@@ -159,8 +159,7 @@ def connect(cache: Path) -> duckdb.DuckDBPyConnection:
     allowed = _list([folder], literal=True) + " || " + _list([folder])
     for setting in (
         f"SET allowed_directories = {allowed}",
-        "SET python_enable_replacements = false",  # SQL does not see the caller's variables
-        "SET enable_external_access = false",
+        "SET enable_external_access = false",  # nor does SQL see the caller's Python variables
         "SET lock_configuration = true",
     ):
         connection.execute(setting)

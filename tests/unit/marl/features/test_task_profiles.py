@@ -119,6 +119,14 @@ def test_a_job_that_never_ends_is_censored_at_the_last_moment(tmp_path):
     assert three["is_censored"]
 
 
+def test_without_its_own_events_a_job_ends_with_its_last_instance(tmp_path):
+    rows = [event(10, "SUBMIT"), event(20, "FINISH"), event(10, "SUBMIT", index=1)]
+    folders = write_canonical(tmp_path / "open", instances=rows)
+    assert profile(build(folders, tmp_path / "out")[1])["is_censored"]
+    folders = write_canonical(tmp_path / "ended", instances=[*rows, event(70, "FAIL", index=1)])
+    assert profile(build(folders, tmp_path / "out")[1])["duration_s"] == 60
+
+
 def test_life_after_an_end_counts_as_not_ended(tmp_path):
     rows = [job(100, "SUBMIT"), job(200, "KILL"), job(300, "SUBMIT")]
     assert profile(build(write_canonical(tmp_path, collections=rows), tmp_path / "out")[1])[
