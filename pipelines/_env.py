@@ -33,6 +33,7 @@ def _prepare() -> None:
         os.environ["DAGSTER_HOME"] = str(home)
     # `dagster asset` is superseded by `dg launch`, which we do not require.
     warnings.filterwarnings("ignore", message=r".*`dagster asset.*|.*superseded.*")
+    warnings.filterwarnings("ignore", message=r"Parameter `include_sources`.*")  # Dagster's own use
 
 
 _prepare()

@@ -86,7 +86,8 @@ def trained_policies(
         shutil.copyfile(result.policy_path, into / trained_policy_name(name, config.seed))
         register_policy(store.path / "mlflow", f"stratoform-{name}", result.run_id)
         curves += [
-            {"policy": name, "training_seed": config.seed} | point.model_dump()
+            {"policy": name, "training_seed": config.seed, "is_kept": point == result.summary.best}
+            | point.model_dump()
             for point in result.summary.curve
         ]
     learning = pl.DataFrame(curves)

@@ -26,7 +26,8 @@ class ReportInputs:
             `reference_mean`, `difference`, `lo`, `hi` (95 %), `p_holm`, `is_significant` and
             `episodes`.
         trajectories: policy → one held-out episode step by step, all in the same weather.
-        learning: `policy`, `training_seed`, `env_steps`, `reward` of the held-in evaluations.
+        learning: `policy`, `training_seed`, `env_steps`, `reward` of the held-in evaluations, and
+            `is_kept` for the one whose policy was kept.
         trace: the slice of the trace, as in provenance.
         profile: the run profile's knobs.
         reference: the policy compared against.
@@ -83,7 +84,7 @@ def build_content(inputs: ReportInputs) -> dict[str, Any]:
         "profile": dict(inputs.profile),
         "code_version": inputs.code_version,
         "config_hash": inputs.config_hash,
-        "notes": [*_limits(inputs), *inputs.notes],
+        "notes": [*_untrained(inputs), *_limits(inputs), *inputs.notes],
         "reproduce": _reproduce(inputs),
     }
 
@@ -132,6 +133,16 @@ def _headline(inputs: ReportInputs, best: str | None, scenario: str) -> str:
         return f"{best} is not shown to be better than the tuned {inputs.reference} rule."
     word = "better" if reward["difference"] > 0 else "worse"
     return f"{best} is significantly {word} than the tuned {inputs.reference} rule."
+
+
+def _untrained(inputs: ReportInputs) -> list[str]:
+    """Runs whose best policy on held-in episodes was the one they began with: the rule itself."""
+    rows = inputs.learning.filter(pl.col("is_kept"), pl.col("env_steps") == 0)
+    return [
+        f"{policy}, training seed {seed}: no later policy did better on held-in episodes, so the "
+        f"untrained one was kept, which acts as the tuned {inputs.reference} rule."
+        for policy, seed in rows.select("policy", "training_seed").sort(pl.all()).iter_rows()
+    ]
 
 
 def _limits(inputs: ReportInputs) -> list[str]:

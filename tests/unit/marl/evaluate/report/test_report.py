@@ -70,7 +70,7 @@ def inputs():
         episodes=_episodes(),
         comparisons=_comparisons(),
         trajectories={"maddpg": _trajectory(0.9), "reactive": _trajectory(1.0)},
-        learning=pl.DataFrame(learning | {"reward": [-0.5, -0.45]}),
+        learning=pl.DataFrame(learning | {"reward": [-0.5, -0.45], "is_kept": [False, True]}),
         trace={"source": "embedded", "seed": 0},
         profile={"name": "quick"},
         reference="reactive",
@@ -96,6 +96,13 @@ def test_insignificant_is_said_and_listed(inputs):
     assert content["headline"] == "maddpg is not shown to be better than the tuned reactive rule."
     assert any("do not replace reactive" in sentence for sentence in content["verdict"])
     assert any("maddpg against reactive, cost" in item for item in content["not_significant"])
+
+
+def test_a_run_that_learned_nothing_is_named(inputs):
+    learning = inputs.learning.with_columns(is_kept=pl.Series([True, False]))
+    notes = build_content(replace(inputs, learning=learning))["notes"]
+    assert any("the untrained one was kept" in note for note in notes)
+    assert not any("untrained" in note for note in build_content(inputs)["notes"])
 
 
 def test_reference_without_episodes_is_refused(inputs):
