@@ -1,5 +1,6 @@
 """demand_windows, task_profiles → trace_cache. How they are computed belongs to `marl.features`."""
 
+from importlib import import_module
 from pathlib import Path
 
 import dagster as dg
@@ -7,46 +8,37 @@ import dagster as dg
 from assets.progress import reporter
 from assets.store import Store
 
-
-@dg.asset(
-    description="Arrivals, running requests, usage, evictions and queueing delay, "
-    "every 5 minutes by tier and scheduling class."
-)
-def demand_windows(
-    context: dg.AssetExecutionContext,
-    collections: Path,
-    instances: Path,
-    usage: Path,
-    store: Store,
-) -> Path:
-    """Sum demand into five-minute windows."""
-    from marl.features.demand_windows import build
-
-    into = store.staging("demand_windows")
-    tables = {"collections": collections, "instances": instances, "usage": usage}
-    summary = build(tables, into, reporter(context))
-    context.add_output_metadata({"notes": _notes(summary.notes)})
-    return into
+DESCRIPTIONS = {
+    "demand_windows": "Arrivals, running requests, usage, evictions and queueing delay, "
+    "every 5 minutes by tier and scheduling class.",
+    "task_profiles": "One row per collection: size, requests, usage, run times, evictions, "
+    "NCU-hours.",
+}
 
 
-@dg.asset(
-    description="One row per collection: size, requests, usage, run times, evictions, NCU-hours."
-)
-def task_profiles(
-    context: dg.AssetExecutionContext,
-    collections: Path,
-    instances: Path,
-    usage: Path,
-    store: Store,
-) -> Path:
-    """Describe every collection."""
-    from marl.features.task_profiles import build
+def _feature_asset(name: str) -> dg.AssetsDefinition:
+    """Both are made from the same three tables by the `build` of the module of their name."""
 
-    into = store.staging("task_profiles")
-    tables = {"collections": collections, "instances": instances, "usage": usage}
-    summary = build(tables, into, reporter(context))
-    context.add_output_metadata({"notes": _notes(summary.notes)})
-    return into
+    @dg.asset(name=name, description=DESCRIPTIONS[name])
+    def feature_asset(
+        context: dg.AssetExecutionContext,
+        collections: Path,
+        instances: Path,
+        usage: Path,
+        store: Store,
+    ) -> Path:
+        into = store.staging(name)
+        tables = {"collections": collections, "instances": instances, "usage": usage}
+        build = import_module(f"marl.features.{name}").build
+        summary = build(tables, into, reporter(context))
+        notes = "\n".join(f"- {note}" for note in summary.notes)
+        context.add_output_metadata({"notes": dg.MetadataValue.md(notes or "none")})
+        return into
+
+    return feature_asset
+
+
+demand_windows, task_profiles = (_feature_asset(name) for name in DESCRIPTIONS)
 
 
 @dg.asset(
@@ -62,7 +54,6 @@ def trace_cache(
 ) -> Path:
     """Build the DuckDB file that shows the Parquet tables as views."""
     from marl.features.cache import build_cache
-
     from marl.files import write_json
 
     del machines, demand_windows, task_profiles  # read through the store's folder
@@ -73,7 +64,3 @@ def trace_cache(
         {"database": dg.MetadataValue.path(str(store.path / "cache.duckdb"))}
     )
     return into
-
-
-def _notes(notes: tuple[str, ...]) -> dg.MetadataValue:
-    return dg.MetadataValue.md("\n".join(f"- {note}" for note in notes) or "none")

@@ -9,13 +9,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-import numpy as np
 import polars as pl
 
 from marl.frozen import Frozen
+from marl.traces.selection import sample_position
 from marl.workload.config import ClassRules
 from marl.workload.demand import CLASSES
 from marl.workload.lives import job_lives
+
+# Another salt than a request's seed: a sampled trace holds low positions of that one only.
+_DRAW_SALT: Final = 0x5EED_C1A5
 
 
 class Rule(Frozen):
@@ -179,7 +182,8 @@ def _infer(unseen: pl.DataFrame, seen: pl.DataFrame, rules: ClassRules) -> pl.Da
     peers = seen.group_by(_PEERS).agg(
         *((pl.col("workload_class") == name).mean().alias(f"share_{name}") for name in CLASSES)
     )
-    draw = pl.Series("draw", unit_hash(unseen["collection_id"].to_numpy()), dtype=pl.Float64)
+    ids = unseen["collection_id"].to_numpy()
+    draw = pl.Series("draw", sample_position(ids, _DRAW_SALT), dtype=pl.Float64)
     edge_web = pl.col("share_web")
     edge_batch = edge_web + pl.col("share_batch")
     of_peers = (
@@ -205,11 +209,3 @@ def _infer(unseen: pl.DataFrame, seen: pl.DataFrame, rules: ClassRules) -> pl.Da
             .otherwise(pl.lit("scheduling_class_only")),
         )
     )
-
-
-def unit_hash(ids: np.ndarray) -> np.ndarray:
-    """(n,) numbers in [0, 1) from ids, the same on every machine and version (SplitMix64)."""
-    z = ids.astype(np.uint64) + np.uint64(0x9E3779B97F4A7C15)
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return np.asarray((z ^ (z >> np.uint64(31))) >> np.uint64(11)) / 2.0**53

@@ -1,10 +1,9 @@
 """Classing: each rule on a job made for it, and jobs whose tasks the trace does not show."""
 
-import numpy as np
 import polars as pl
 import pytest
 
-from marl.workload.classes import RULES, classify, explain, unit_hash
+from marl.workload.classes import RULES, classify, explain
 from marl.workload.config import ClassRules
 from tests.unit.marl.workload.handmade import job, joined, write
 
@@ -116,13 +115,6 @@ def test_every_job_has_one_class_and_the_table_of_rules_adds_up(tmp_path):
 def test_without_profiles_the_error_says_what_to_make(tmp_path):
     with pytest.raises(FileNotFoundError, match="materialise task_profiles"):
         classify({"task_profiles": tmp_path / "nowhere"})
-
-
-def test_hash_is_fixed_and_even():
-    # SplitMix64 of 0 is 0xE220A8397B1DCDAF (Vigna's reference implementation).
-    assert unit_hash(np.array([0]))[0] == pytest.approx((0xE220A8397B1DCDAF >> 11) / 2**53)
-    values = unit_hash(np.arange(20_000))
-    assert np.histogram(values, 10, (0, 1))[0].min() > 1800
 
 
 def test_classes_do_not_depend_on_the_order_of_rows(tmp_path):
