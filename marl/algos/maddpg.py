@@ -41,9 +41,18 @@ class MaddpgConfig(Frozen):
             gradients stop moving a policy that has arrived.
         tau: soft target rate (Fujimoto et al. 2018: .005; Lowe et al. 2017: .01).
         residual_bound: how far an actor may move a knob from the baseline, in action units.
+        is_team: one critic (pair) of the team's mean reward instead of one per agent of its own,
+            and each actor follows it among the others' present actions. What a cooperative team
+            wants; a quarter of the work for four agents; and a team that explores with all knobs
+            at once does not learn to guard against its own noise. False is Lowe et al. 2017 to
+            the letter: own rewards, the others' actions as stored.
+        action_gain: factor on residuals as critics see them; exploration moves residuals by a
+            fraction of their range, and beside state features of unit variance they would be
+            learned last.
         residual_l2: weight of the squared pre-squashing output, which keeps tanh from saturating
             (Lowe et al.'s published code: .001).
-        grad_limit: largest gradient norm per network (Lowe et al.'s published code: .5).
+        grad_limit: largest gradient norm per network; above the usual norm, so that it only stops
+            outliers (Lowe et al.'s published code: .5 everywhere).
         actor_warmup: critic steps before the first actor step, so that actors never follow a
             critic that has learned nothing.
         has_layer_norm: layer norm in actors and critics.
@@ -54,14 +63,16 @@ class MaddpgConfig(Frozen):
     policy_delay: int = Field(default=1, ge=1)
     target_noise: float = Field(default=0.0, ge=0)
     hidden: tuple[int, ...] = (64, 64)
-    actor_lr: float = Field(default=3e-4, gt=0)
+    actor_lr: float = Field(default=5e-5, gt=0)
     critic_lr: float = Field(default=1e-3, gt=0)
     lr_end: float = Field(default=0.1, gt=0, le=1)
     tau: float = Field(default=0.005, gt=0, le=1)
-    residual_bound: float = Field(default=0.5, gt=0, le=2)
+    residual_bound: float = Field(default=0.4, gt=0, le=2)
+    is_team: bool = True
+    action_gain: float = Field(default=3.0, gt=0)
     residual_l2: float = Field(default=1e-3, ge=0)
-    grad_limit: float = Field(default=0.5, gt=0)
-    actor_warmup: int = Field(default=200, ge=0)
+    grad_limit: float = Field(default=10.0, gt=0)
+    actor_warmup: int = Field(default=1000, ge=0)
     has_layer_norm: bool = True
 
     @model_validator(mode="before")
@@ -98,6 +109,7 @@ class Maddpg:
         self.generator = generator
         self.updates = 0
         agents, knobs = baseline.shape
+        self.judged = 1 if config.is_team else agents  # rewards, and critics of each kind
         self.actor = TeamActor(
             spec.obs_sizes,
             baseline,
@@ -107,7 +119,7 @@ class Maddpg:
             has_layer_norm=config.has_layer_norm,
         ).to(device)
         self.critic = StackedMLP(
-            [spec.state_size + agents * knobs] * (config.critics * agents),
+            [spec.state_size + agents * knobs] * (config.critics * self.judged),
             config.hidden,
             1,
             generator=generator,
@@ -176,9 +188,13 @@ class Maddpg:
                 next_residual = (next_residual + noise).clamp(-1, 1)
             next_residual = (next_residual * self.mask[:, None]).transpose(0, 1).flatten(1)
             next_state = self.state_norm(batch.next_state_BS)
-            next_value = self._split(self.target_critic(torch.cat([next_state, next_residual], 1)))
-            target = td_target(batch.return_BN, batch.discount_B, next_value)
-        value = self._split(self.critic(torch.cat([state, batch.residual_BNA.flatten(1)], 1)))
+            next_inputs = self._join(next_state, next_residual)
+            next_value = self._split(self.target_critic(next_inputs))
+            returns = batch.return_BN
+            if self.config.is_team:
+                returns = returns.mean(1, keepdim=True)
+            target = td_target(returns, batch.discount_B, next_value)
+        value = self._split(self.critic(self._join(state, batch.residual_BNA.flatten(1))))
         loss = critic_loss(value, target, batch.weight_B)
         norms = self._step(loss, self.critic, self.critic_optimiser)
         # Averages per network, comparable whatever the number of agents.
@@ -190,28 +206,32 @@ class Maddpg:
         }
 
     def _update_actor(self, batch: Batch, state: Tensor) -> dict[str, Tensor]:
-        """Each agent's critic judges its own new action among the others' stored ones."""
-        agents, rows = len(self.spec.agents), len(state)
+        """One step of all actors up their critics; no actor's gradient passes through another."""
         logits = self.actor.mlp(self.actor.norm(batch.obs_BNF).transpose(0, 1))
         residual = torch.tanh(logits) * self.mask[:, None]
-        joint = torch.where(self.own, residual.transpose(0, 1), batch.residual_BNA)  # (N, B, N, A)
-        inputs = torch.cat([state.expand(agents, rows, -1), joint.flatten(2)], 2)
-        value = self.critic(inputs, first=agents)[..., 0]
-        loss = actor_loss(value, batch.weight_B)
-        loss = (
-            loss
-            + self.config.residual_l2 * (logits.square() * self.mask[:, None]).sum((0, 2)).mean()
-        )
+        mine = residual.transpose(0, 1)
+        if self.config.is_team:
+            inputs = self._join(state, mine.flatten(1))
+        else:
+            joint = torch.where(self.own, mine, batch.residual_BNA)  # (N, B, N, A)
+            inputs = self._join(state.expand(self.judged, *state.shape), joint.flatten(2))
+        value = self.critic(inputs, first=self.judged)[..., 0]
+        saturation = (logits.square() * self.mask[:, None]).sum((0, 2)).mean()
+        loss = actor_loss(value, batch.weight_B) + self.config.residual_l2 * saturation
         norms = self._step(loss, self.actor.mlp, self.actor_optimiser)
         return {
-            "actor_loss": loss.detach() / agents,
+            "actor_loss": loss.detach() / self.judged,
             "actor_grad_norm": norms.mean(),
             "residual_rms": residual.detach().square().mean().sqrt(),
         }
 
+    def _join(self, state: Tensor, residual: Tensor) -> Tensor:
+        """What critics see: (..., S) state beside (..., N·A) all agents' residuals."""
+        return torch.cat([state, residual * self.config.action_gain], -1)
+
     def _split(self, value_EB1: Tensor) -> Tensor:
-        """(C·N, B, 1) stacked outputs into (C, N, B)."""
-        return value_EB1.squeeze(-1).unflatten(0, (self.config.critics, len(self.spec.agents)))
+        """(C·N, B, 1) stacked outputs into (C, N, B); N is 1 for a team."""
+        return value_EB1.squeeze(-1).unflatten(0, (self.config.critics, self.judged))
 
     def _step(self, loss: Tensor, module: nn.Module, optimiser: torch.optim.Optimizer) -> Tensor:
         """Gradient of `module` only, clipped per network, one optimiser step; norms before."""

@@ -169,7 +169,7 @@ def _tune(
             maxiter=budget.generations - 1,
             mutation=(0.4, 0.9),
             recombination=0.8,
-            tol=0.0,
+            atol=-1.0,  # never stop early: every family gets its whole budget
             polish=False,
             updating="deferred",
             vectorized=True,

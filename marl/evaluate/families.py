@@ -21,7 +21,7 @@ _ENGINEER: Final = {
 # autoscaler's target is at its limit, so that only demand above the floor could move it).
 _STATIC: Final = {**_ENGINEER, "target_utilisation": 0.95, "floor_share": 1.2}
 _STATIC_RANGES: Final = {
-    "floor_share": (0.6, 1.5),
+    "floor_share": (1.0, 1.5),
     "free_space_share": (0.05, 1.0),
     "read_replicas": (0.0, 3.0),
 }

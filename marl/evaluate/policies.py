@@ -112,6 +112,8 @@ class LearnedPolicy:
         self.name = name or stored.card.learner
         self.training_seed: int | None = stored.card.training_seed
         self.spec: TeamSpec = stored.card.spec()
+        self._step = 0
+        self._actions: dict[str, Tensor] = {}
 
     def begin(self, env: "BatchedEnv", seed: int) -> None:
         """Refuse an environment whose observations or knobs are not those it was trained on."""
@@ -130,12 +132,16 @@ class LearnedPolicy:
                         f"{self.name} was trained with {attribute} {known[agent]} of {agent}; this "
                         f"environment has {tuple(named[agent])}: train it again"
                     )
+        self._step = 0
 
     @torch.no_grad()
     def act(self, obs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Each agent's actor on its own observation."""
-        packed = self.spec.pack_obs(obs)
-        return self.spec.unpack_actions(self.actor.action(self.actor(packed)))
+        """Each agent's actor on its own observation; a decision is held as in training."""
+        if self._step % self.card.hold_steps == 0:
+            packed = self.spec.pack_obs(obs)
+            self._actions = self.spec.unpack_actions(self.actor.action(self.actor(packed)))
+        self._step += 1
+        return self._actions
 
 
 def load_policy(

@@ -4,6 +4,7 @@ The only place that joins the fitted workload, the simulated cloud and the learn
 environment. Playing policies is `rollout`; dynamics are `marl.cloud`.
 """
 
+import copy
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -57,6 +58,13 @@ class LearnersView(BatchedEnv):
 
     observation_names = _OBSERVATION_NAMES
     action_names = _KNOB_NAMES
+
+    def twin(self) -> "LearnersView":
+        """An independent environment in the same weather and the same state.
+
+        A shallow copy is enough: a step replaces states and never writes into them.
+        """
+        return copy.copy(self)
 
     def future(self, horizon: int) -> Tensor:
         """(B, horizon · 5) load and spot price of the next steps: for central critics only."""

@@ -29,7 +29,7 @@ class TraceRequest(Frozen):
         start_us: first microsecond of the window (trace time; snapshot rows at 0 always belong).
         duration_s: length of the window in seconds; None means all there is.
         sample: share kept, in (0, 1]; by a deterministic hash of `sample_by`.
-        sample_by: what is sampled whole: collections (their instances and usage with them) or machines.
+        sample_by: what is sampled whole: collections (with their instances and usage) or machines.
         budget_bytes: most bytes that may be read or billed; at most 5 GiB.
         seed: seed of the embedded generator and salt of the sample hash.
         embedded_days, embedded_jobs_per_hour, embedded_machines: size of the embedded trace.

@@ -18,23 +18,28 @@ class TrainConfig(Frozen):
         seed: decides initial weights, noise, sampling and the weather.
         epochs: how long to train.
         epoch_steps: steps per epoch; an episode's length, so that epochs start with episodes.
-        num_envs: clouds trained in together.
+        hold_steps: steps each decision is held (12: an hour); the autoscaler behind the knobs
+            goes on reacting at every step. `gamma`, `n_step` and noise count decisions.
+        num_envs: clouds trained in together; many, because the simulator is cheap and a critic that
+            sees the same weather often learns it by heart (256 gained nothing, docs/learning.md).
         warmup_epochs: epochs of exploring around the baseline before the first update.
-        updates_per_step: gradient steps per step of all clouds.
+        updates_per_step: gradient steps per decision of all clouds.
         batch_size: rows per gradient step (Fujimoto et al. 2018: 256).
         capacity: most rows in the replay buffer.
-        gamma: discount per step; .95 looks back about 20 steps (100 minutes), several times the
-            longest provisioning delay, without the variance of a whole day (pilot: .95–.97).
-        n_step: steps of reward before the bootstrap (pilot: 5; spans the provisioning delay).
+        gamma: discount per decision; .8 looks about five hours ahead, beyond provisioning delays
+            and most deadlines, without the variance of a whole day.
+        n_step: decisions of reward before the bootstrap; one, because more would count the noise
+            of the decisions that follow.
         noise: exploration on residuals, see marl.algos.exploration.
         noise_sigma: its standard deviation at the start, in residual units ([-1, 1] is the range).
         noise_sigma_end: the same at the end; linear in between.
-        noise_theta: share of an Ornstein–Uhlenbeck process forgotten per step (Lillicrap: .15).
+        noise_theta: share of an Ornstein–Uhlenbeck process forgotten per decision.
         evaluate_every: epochs between held-in evaluations.
         evaluate_envs: episodes of each evaluation, always the same weather.
         checkpoint_every: epochs between checkpoints.
         critic_horizon: steps of exogenous future (demand, prices) that central critics are shown,
-            where the environment offers it; actors never are (pilot: worth a third of the gain).
+            from `env.future`, 0 for environments without it; actors never are (pilot: worth a
+            third of the gain).
         is_relative: give agents their reward minus what the baseline earns on the same weather in a
             cloud beside theirs, and show critics the difference to that cloud. The subtracted part
             does not depend on actions, so the best policy stays the same; the noise of the weather
@@ -45,23 +50,24 @@ class TrainConfig(Frozen):
 
     learner: MaddpgConfig = MaddpgConfig()
     seed: int = Field(default=0, ge=0)
-    epochs: int = Field(default=40, ge=1)
+    epochs: int = Field(default=24, ge=1)
     epoch_steps: int = Field(default=144, ge=2)
-    num_envs: int = Field(default=64, ge=1)
+    hold_steps: int = Field(default=12, ge=1)
+    num_envs: int = Field(default=1024, ge=1)
     warmup_epochs: int = Field(default=1, ge=1)
-    updates_per_step: int = Field(default=1, ge=1)
+    updates_per_step: int = Field(default=30, ge=1)
     batch_size: int = Field(default=256, ge=1)
-    capacity: int = Field(default=200_000, ge=1)
-    gamma: float = Field(default=0.95, ge=0, lt=1)
-    n_step: int = Field(default=5, ge=1)
+    capacity: int = Field(default=250_000, ge=1)
+    gamma: float = Field(default=0.8, ge=0, lt=1)
+    n_step: int = Field(default=1, ge=1)
     noise: Literal["gaussian", "ou"] = "ou"
     noise_sigma: float = Field(default=0.3, ge=0)
-    noise_sigma_end: float = Field(default=0.1, ge=0)
-    noise_theta: float = Field(default=0.15, gt=0, le=1)
-    evaluate_every: int = Field(default=5, ge=1)
-    evaluate_envs: int = Field(default=64, ge=1)
+    noise_sigma_end: float = Field(default=0.2, ge=0)
+    noise_theta: float = Field(default=0.5, gt=0, le=1)
+    evaluate_every: int = Field(default=2, ge=1)
+    evaluate_envs: int = Field(default=128, ge=1)
     checkpoint_every: int = Field(default=10, ge=1)
-    critic_horizon: int = Field(default=0, ge=0)
+    critic_horizon: int = Field(default=12, ge=0)
     is_relative: bool = True
     threads: int = Field(default=1, ge=1)
 
@@ -73,7 +79,11 @@ class TrainConfig(Frozen):
                 f"capacity {self.capacity} holds no window of {self.n_step} steps of "
                 f"{self.num_envs} clouds; at least {needed} are needed"
             )
-        if self.warmup_epochs * self.epoch_steps <= self.n_step:
+        if self.epoch_steps % self.hold_steps:
+            raise ValueError(
+                f"epoch_steps {self.epoch_steps} must be a multiple of hold_steps {self.hold_steps}"
+            )
+        if self.warmup_epochs * self.epoch_steps // self.hold_steps <= self.n_step:
             raise ValueError(
                 f"{self.warmup_epochs} warm-up epochs of {self.epoch_steps} steps hold no window "
                 f"of {self.n_step} steps"

@@ -5,7 +5,7 @@ problems of the tests are others. Optional attributes are read through the funct
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from torch import Tensor
 
@@ -79,6 +79,18 @@ class BatchedEnv(Protocol):
 
 # (number of clouds, seed) → an environment. Which split of the data it draws from is fixed inside.
 MakeEnv = Callable[[int, int], BatchedEnv]
+
+
+def twin(env: BatchedEnv, make_env: MakeEnv, seed: int) -> BatchedEnv:
+    """An environment in the same weather as `env`, which has just been reset with `seed`.
+
+    Environments that can copy themselves (`env.twin()`) save drawing the weather again.
+    """
+    if hasattr(env, "twin"):
+        return cast(BatchedEnv, env.twin())
+    other = make_env(env.num_envs, seed)
+    other.reset(seed=seed)
+    return other
 
 
 def team_spec(env: BatchedEnv, state_size: int) -> TeamSpec:

@@ -243,6 +243,7 @@ def _finish(
             "knobs": field_names(env, "action_names", knobs),
             "baseline": {agent: tuple(map(float, baseline[agent])) for agent in spec.agents},
             "residual_bound": config.learner.residual_bound,
+            "hold_steps": config.hold_steps,
             "hidden": config.learner.hidden,
             "has_layer_norm": config.learner.has_layer_norm,
             "training": config.model_dump(mode="json"),

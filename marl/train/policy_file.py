@@ -39,6 +39,7 @@ class PolicyCard(Frozen):
         knobs: agent → names of its actions, in order.
         baseline: agent → the baseline action it departs from, in [-1, 1].
         residual_bound: how far it may depart, in action units.
+        hold_steps: steps each decision is held.
         hidden: widths of the hidden layers.
         has_layer_norm: whether hidden layers are normalised.
         training: the training configuration, as JSON.
@@ -55,6 +56,7 @@ class PolicyCard(Frozen):
     knobs: dict[str, tuple[str, ...]]
     baseline: dict[str, tuple[float, ...]]
     residual_bound: float = Field(gt=0)
+    hold_steps: int = Field(ge=1)
     hidden: tuple[int, ...]
     has_layer_norm: bool
     training: dict[str, Any]

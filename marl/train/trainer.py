@@ -3,6 +3,7 @@
 When to do which, where files go and what to report belong to `marl.train.loop`.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,8 +16,9 @@ from marl.algos.maddpg import Maddpg
 from marl.nets.norm import RunningNorm
 from marl.replay.ring import RingReplay
 from marl.train.config import TrainConfig
-from marl.train.env import MakeEnv, team_spec
+from marl.train.env import MakeEnv, team_spec, twin
 from marl.train.experience import replay_fields, sample_batch
+from marl.train.hold import held_step
 from marl.train.seeding import derive_seed
 
 # Held-in evaluations use this seed whatever the run's: the same weather for every run compared.
@@ -44,10 +46,9 @@ class Trainer:
         self.env = make_env(config.num_envs, seed)
         self.held_in_env = make_env(config.evaluate_envs, _HELD_IN_SEED)
         self.env.reset(seed=seed)
+        self.make_env = make_env
         # The baseline in the same weather, cloud by cloud.
-        self.shadow = make_env(config.num_envs, seed) if config.is_relative else None
-        if self.shadow is not None:
-            self.shadow.reset(seed=seed)
+        self.shadow = twin(self.env, make_env, seed) if config.is_relative else None
         if config.critic_horizon and not hasattr(self.env, "future"):
             raise ValueError(
                 f"critic_horizon is {config.critic_horizon}, but {type(self.env).__name__} has no "
@@ -78,7 +79,8 @@ class Trainer:
         self.sampling = self._generator("replay")
         fields = replay_fields(self.spec)
         self.ring = RingReplay(config.capacity, fields, config.num_envs, self.device)
-        self.reward_norm = RunningNorm((agents,)).to(self.device)
+        # Not clipped: rare, large losses are what reliability is about.
+        self.reward_norm = RunningNorm((agents,), clip=math.inf).to(self.device)
         self.epoch = 0  # finished epochs
 
     @property
@@ -96,7 +98,7 @@ class Trainer:
         seed = derive_seed(config.seed, "epoch", self.epoch)
         obs = self.spec.pack_obs(self.env.reset(seed=seed))
         if self.shadow is not None:
-            self.shadow.reset(seed=seed)
+            self.shadow = twin(self.env, self.make_env, seed)
         self.noise.reset()
         is_learning = self.epoch >= config.warmup_epochs
         done = self.epoch / max(config.epochs - 1, 1)
@@ -104,8 +106,9 @@ class Trainer:
         self.learner.anneal(done)
         sums: dict[str, Tensor] = {}
         counts: dict[str, int] = {}
-        for t in range(config.epoch_steps):
-            obs, measured = self._collect(obs, sigma, is_last=t == config.epoch_steps - 1)
+        decisions = config.epoch_steps // config.hold_steps
+        for t in range(decisions):
+            obs, measured = self._collect(obs, sigma, is_last=t == decisions - 1)
             if is_learning:
                 for _ in range(config.updates_per_step):
                     measured |= self.learner.update(self._batch())
@@ -123,17 +126,18 @@ class Trainer:
         Args:
             is_baseline: play the baseline instead of the learned policy.
         """
-        env, steps = self.held_in_env, self.config.epoch_steps
+        env, hold = self.held_in_env, self.config.hold_steps
+        decisions = self.config.epoch_steps // hold
         obs = env.reset(seed=_HELD_IN_SEED)
         total = torch.zeros(env.num_envs, device=self.device)
         actor = self.learner.policy()
-        for _ in range(steps):
+        for _ in range(decisions):
             residual = self.learner.act(self.spec.pack_obs(obs))
             action = actor.action(residual * 0 if is_baseline else residual)
-            step = env.step(self.spec.unpack_actions(action))
+            step = held_step(env, self.spec.unpack_actions(action), hold)
             total += torch.stack([step.reward[agent] for agent in self.spec.agents]).mean(0)
             obs = step.obs
-        return total / steps
+        return total / decisions
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that the next epoch depends on."""
@@ -166,11 +170,14 @@ class Trainer:
         state = self._state()
         residual = self.learner.act(obs_BNF, self.noise.sample(sigma))
         action = self.learner.actor.action(residual)
-        step = self.env.step(self.spec.unpack_actions(action))
+        hold = self.config.hold_steps
+        step = held_step(self.env, self.spec.unpack_actions(action), hold)
         reward = earned = torch.stack([step.reward[agent] for agent in self.spec.agents], 1)
         if self.shadow is not None:
-            beside = self.shadow.step(self.baseline_actions).reward
+            beside = held_step(self.shadow, self.baseline_actions, hold).reward
             reward = earned - torch.stack([beside[agent] for agent in self.spec.agents], 1)
+        if self.config.learner.is_team:  # before it is normalised, so that the mean is the mean
+            reward = reward.mean(1, keepdim=True).expand(-1, len(self.spec.agents))
         # The epoch's last step is a truncation for the learner: the next reset cuts the episode.
         truncated = torch.ones_like(step.truncated) if is_last else step.truncated
         self.learner.observe(obs_BNF, state)

@@ -31,11 +31,12 @@ def test_reaches_the_optimum(name, seed, tmp_path):
     torch.set_num_threads(1)
     config = TrainConfig(
         learner=MaddpgConfig(
-            name=name, hidden=(64, 64), residual_bound=1.0, actor_lr=3e-4, critic_lr=1e-3,
-            grad_limit=0.5, actor_warmup=200,
+            name=name, hidden=(64, 64), residual_bound=1.0, actor_lr=5e-4, critic_lr=1e-3,
+            grad_limit=0.5, actor_warmup=200, action_gain=1.0,
         ),
-        seed=seed, epochs=60, epoch_steps=25, num_envs=64, warmup_epochs=2, batch_size=128,
-        gamma=0.95, n_step=1, noise="gaussian", noise_sigma=0.5, noise_sigma_end=0.2,
+        seed=seed, epochs=80, epoch_steps=25, num_envs=64, warmup_epochs=2, batch_size=128,
+        gamma=0.95, n_step=1, hold_steps=1, critic_horizon=0, updates_per_step=1, is_relative=False,
+        noise="gaussian", noise_sigma=0.5, noise_sigma_end=0.2,
         evaluate_every=10, evaluate_envs=256, checkpoint_every=100,
     )  # fmt: skip
     result = train(config, lambda n, s: LqTeam(n, s), NOTHING, tmp_path)

@@ -14,7 +14,8 @@ ROWS = 5
 
 
 def learner(**settings):
-    config = MaddpgConfig(hidden=(8,), actor_warmup=0, residual_l2=0.0, **settings)
+    defaults = {"is_team": False, "action_gain": 1.0, "actor_warmup": 0, "residual_l2": 0.0}
+    config = MaddpgConfig(hidden=(8,), **{**defaults, **settings})
     made = Maddpg(config, SPEC, torch.zeros(2, 2), torch.Generator().manual_seed(0))
     # The usual near-zero last layer would hide mistakes in the actors.
     made.actor.mlp.weights[-1].data.mul_(50)

@@ -22,9 +22,12 @@ def config():
 
 def small_config(**settings):
     defaults = {
-        "learner": MaddpgConfig(hidden=(16,), actor_warmup=10),
+        "learner": MaddpgConfig(hidden=(16,), actor_warmup=10, actor_lr=1e-3),
         "epochs": 6,
         "epoch_steps": 25,
+        "hold_steps": 1,
+        "critic_horizon": 0,
+        "updates_per_step": 1,
         "num_envs": 8,
         "batch_size": 32,
         "n_step": 3,
