@@ -2,7 +2,7 @@
 
 Agents' inputs of different widths are padded with zeros to the widest (`marl.algos.base.TeamSpec`
 packs them), so one batched matrix product per layer serves all agents. Measured at 4 agents,
-batch 256, width 64 it is faster than a loop over agents (docs/learning.md). What the networks mean
+batch 256, width 64 it is faster than a loop over agents. What the networks mean
 (actor, critic) and how inputs are normalised belong to their own modules.
 """
 

@@ -21,7 +21,7 @@ class TrainConfig(Frozen):
         hold_steps: steps each decision is held (12: an hour); the autoscaler behind the knobs
             goes on reacting at every step. `gamma`, `n_step` and noise count decisions.
         num_envs: clouds trained in together; many, because the simulator is cheap and a critic that
-            sees the same weather often learns it by heart (256 gained nothing, docs/learning.md).
+            sees the same weather often learns it by heart.
         warmup_epochs: epochs of exploring around the baseline before the first update.
         updates_per_step: gradient steps per decision of all clouds.
         batch_size: rows per gradient step (Fujimoto et al. 2018: 256).
