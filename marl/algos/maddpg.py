@@ -46,6 +46,8 @@ class MaddpgConfig(Frozen):
             wants; a quarter of the work for four agents; and a team that explores with all knobs
             at once does not learn to guard against its own noise. False is Lowe et al. 2017 to
             the letter: own rewards, the others' actions as stored.
+        actor_noise: standard deviation of noise on the joint residuals at which a team's actors are
+            judged: they follow the critic's slope over a neighbourhood, not its error at a point.
         action_gain: factor on residuals as critics see them; exploration moves residuals by a
             fraction of their range, and beside state features of unit variance they would be
             learned last.
@@ -69,6 +71,7 @@ class MaddpgConfig(Frozen):
     tau: float = Field(default=0.005, gt=0, le=1)
     residual_bound: float = Field(default=0.4, gt=0, le=2)
     is_team: bool = True
+    actor_noise: float = Field(default=0.3, ge=0)
     action_gain: float = Field(default=3.0, gt=0)
     residual_l2: float = Field(default=1e-3, ge=0)
     grad_limit: float = Field(default=10.0, gt=0)
@@ -211,7 +214,9 @@ class Maddpg:
         residual = torch.tanh(logits) * self.mask[:, None]
         mine = residual.transpose(0, 1)
         if self.config.is_team:
-            inputs = self._join(state, mine.flatten(1))
+            noise = torch.randn(mine.shape, generator=self.generator).to(mine.device)
+            near = (mine + noise * self.config.actor_noise) * self.mask
+            inputs = self._join(state, near.flatten(1))
         else:
             joint = torch.where(self.own, mine, batch.residual_BNA)  # (N, B, N, A)
             inputs = self._join(state.expand(self.judged, *state.shape), joint.flatten(2))

@@ -54,8 +54,8 @@ def n_step_return(
     is_reached = torch.cumsum(is_over.to(torch.int64), 0) - is_over.to(torch.int64) == 0
     is_counted = is_reached & ~truncated
     steps = is_counted.sum(0)
-    powers = gamma ** torch.arange(len(reward_TBN), device=reward_TBN.device)
-    weights_TB = is_counted.to(reward_TBN.dtype) * powers.to(reward_TBN.dtype)[:, None]
+    exponents = torch.arange(len(reward_TBN), device=reward_TBN.device, dtype=reward_TBN.dtype)
+    weights_TB = is_counted.to(reward_TBN.dtype) * (gamma**exponents)[:, None]
     is_ended = (terminated & is_counted).any(0)
     discount = torch.where(is_ended, 0.0, gamma ** steps.to(reward_TBN.dtype))
     return NStepReturn(

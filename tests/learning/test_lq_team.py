@@ -26,15 +26,17 @@ def test_the_closed_form_is_the_best_linear_policy():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1, 2])
-@pytest.mark.parametrize("name", ["maddpg", "matd3"])
-def test_reaches_the_optimum(name, seed, tmp_path):
+@pytest.mark.parametrize(
+    ("name", "is_team"), [("maddpg", True), ("matd3", True), ("maddpg", False)]
+)
+def test_reaches_the_optimum(name, is_team, seed, tmp_path):
     torch.set_num_threads(1)
     config = TrainConfig(
         learner=MaddpgConfig(
-            name=name, hidden=(64, 64), residual_bound=1.0, actor_lr=5e-4, critic_lr=1e-3,
-            grad_limit=0.5, actor_warmup=200, action_gain=1.0,
+            name=name, is_team=is_team, residual_bound=1.0, actor_lr=1e-3, tau=0.01,
+            actor_warmup=200, action_gain=1.0,
         ),
-        seed=seed, epochs=80, epoch_steps=25, num_envs=64, warmup_epochs=2, batch_size=128,
+        seed=seed, epochs=60, epoch_steps=25, num_envs=64, warmup_epochs=2, batch_size=128,
         gamma=0.95, n_step=1, hold_steps=1, critic_horizon=0, updates_per_step=1, is_relative=False,
         noise="gaussian", noise_sigma=0.5, noise_sigma_end=0.2,
         evaluate_every=10, evaluate_envs=256, checkpoint_every=100,

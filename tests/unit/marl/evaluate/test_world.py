@@ -1,0 +1,106 @@
+"""The provisioning world: scores equal to playing, twins, mixtures, the engineer's families."""
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+
+from marl.cloud.actions import decode
+from marl.envs import make
+from marl.evaluate.families import provisioning_families
+from marl.evaluate.policies import ConstantPolicy, RandomPolicy
+from marl.evaluate.rollout import Labels, play_episodes
+from marl.evaluate.world import ConstantScorer, LearnersView, MixedGenerator
+from marl.train.env import twin
+from marl.workload.toy import ToyGenerator
+
+STEPS = 20
+
+
+def view(num_envs, seed=0):
+    made = make("provisioning", num_envs, seed=seed, episode_steps=STEPS)
+    return LearnersView(made.cloud, ToyGenerator(), num_envs, STEPS, seed)
+
+
+def constant(env, fill):
+    return {a: torch.full((env.num_envs, s.shape[0]), fill) for a, s in env.action_spec.items()}
+
+
+def test_a_score_is_the_mean_reward_of_playing_the_same_constant():
+    score = ConstantScorer(view(5), seed=3)
+    candidates = np.vstack([np.full(14, value) for value in (-0.5, 0.0, 0.7)])
+    scores = score(candidates)
+    for value, scored in zip((-0.5, 0.0, 0.7), scores, strict=True):
+        env = view(5)
+        env.reset(seed=3)
+        rewards = [torch.stack(list(env.step(constant(env, value)).reward.values())).mean()
+                   for _ in range(STEPS)]  # fmt: skip
+        assert scored == pytest.approx(float(torch.stack(rewards).mean()), rel=1e-4)
+    assert np.array_equal(score(candidates), scores)
+
+
+def test_a_twin_lives_in_the_same_weather_and_goes_its_own_way():
+    env = view(3)
+    env.reset(seed=8)
+    other = twin(env, lambda n, seed: pytest.fail("a view copies itself"), 8)
+    for t in range(STEPS + 3):  # beyond the episode's end as well
+        ours, theirs = env.step(constant(env, -0.2)), other.step(constant(env, 0.5))
+        for name in ("demand_compute", "demand_database", "requests"):
+            assert torch.equal(ours.info[name], theirs.info[name])
+        if t > 5:
+            assert not torch.equal(ours.info["cost_usd"], theirs.info["cost_usd"])
+    alone = view(3)
+    alone.reset(seed=8)
+    for _ in range(STEPS + 3):
+        again = alone.step(constant(env, -0.2))
+    assert torch.equal(again.reward["compute"], ours.reward["compute"])
+
+
+def test_learners_are_shown_names_and_a_future_of_stated_width():
+    env = view(3)
+    env.reset(seed=0)
+    assert env.future(4).shape == (3, 20)
+    load = env.step(constant(env, 0.0)).info["demand_compute"]
+    env.reset(seed=0)
+    assert torch.allclose(env.future(4)[:, 0], load / env.reference.peak[0])  # in peaks
+    for agent in env.agents:
+        assert len(env.observation_names[agent]) == env.observation_spec[agent].shape[0]
+        assert len(env.action_names[agent]) == env.action_spec[agent].shape[0]
+
+
+def test_provisioning_episodes_pair_by_number_for_every_policy():
+    labels = Labels("toy", False, True)
+
+    def make_env(num_envs, seed):
+        return view(num_envs, seed)
+
+    one = play_episodes(RandomPolicy(), make_env, 6, 1, labels)
+    start = provisioning_families()[1].start
+    two = play_episodes(ConstantPolicy("start", start), make_env, 300, 1, labels)
+    for column in ("requests", "demand_compute", "demand_storage"):
+        assert one[column].to_list() == two[column].head(6).to_list()
+    assert two["slo_attainment"].is_between(0, 1).all()
+    parts = [f"cost_{service}_usd" for service in ("compute", "storage", "network", "database")]
+    assert two["cost_usd"].to_list() == pytest.approx(
+        two.select(pl.sum_horizontal(parts)).to_series().to_list(), rel=1e-4
+    )
+
+
+def test_a_mixture_takes_its_kinds_in_turn():
+    quiet, loud = ToyGenerator(mean_vcpu=10, noise=0), ToyGenerator(mean_vcpu=1000, noise=0)
+    mixed = MixedGenerator([quiet, loud])
+    for episodes in (1, 2, 5):
+        batch = mixed.sample(episodes, 6, np.random.default_rng(0))
+        level = batch.values[:, :, :, 1].sum(2).mean(1)
+        assert [value > 100 for value in level] == [i % 2 == 1 for i in range(episodes)]
+
+
+def test_a_static_plan_holds_at_least_the_peak_and_reactive_may_do_anything():
+    static, reactive = provisioning_families()
+    assert (static.name, reactive.name) == ("static_peak", "reactive")
+    for agent, low in static.low.items():
+        values = decode(agent, torch.tensor(low))
+        assert values[1] == pytest.approx(1.0, abs=1e-6)  # floor_share
+        assert values[0] == pytest.approx(0.95)  # target_utilisation
+    assert (reactive.flat(reactive.low) == -1).all()
+    assert (reactive.flat(reactive.high) == 1).all()
