@@ -11,6 +11,7 @@ from typing import Final
 import polars as pl
 
 from marl.cloud.catalogue import PriceCatalog
+from marl.cloud.catalogue_data import ZONES
 from marl.cloud.params import GIB_PER_GBPS_S, CloudConfig, Reference
 from marl.cloud.types import SERVICES
 from marl.gcp.cost import HOURS_PER_MONTH, ExpectedUse, estimate
@@ -25,12 +26,6 @@ from marl.gcp.plan import (
     StoragePlan,
 )
 
-ZONES: Final = {  # the first three of each region; their letters do not all begin with a
-    "us-central1": ("us-central1-a", "us-central1-b", "us-central1-c"),
-    "us-west1": ("us-west1-a", "us-west1-b", "us-west1-c"),
-    "europe-west1": ("europe-west1-b", "europe-west1-c", "europe-west1-d"),
-    "europe-west4": ("europe-west4-a", "europe-west4-b", "europe-west4-c"),
-}
 HEADROOM: Final = 1.25  # of the largest fleet seen: a day may be worse than those played
 _LOW, _HIGH = 0.02, 0.99  # quantiles over steps, so that one odd step decides nothing
 _DISK_STEP_GIB: Final = 10
