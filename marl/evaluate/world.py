@@ -6,7 +6,7 @@ environment. Playing policies is `rollout`; dynamics are `marl.cloud`.
 
 import copy
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -26,8 +26,8 @@ from marl.cloud.types import SERVICES, WeatherStep
 from marl.envs import make
 from marl.envs.batched import BatchedEnv
 from marl.train.env import MakeEnv
-from marl.workload.demand import DemandBatch, DemandGenerator
-from marl.workload.generators import KINDS, make_generator
+from marl.workload.demand import DemandGenerator
+from marl.workload.generators import KINDS, MixedGenerator, make_generator
 from marl.workload.model import WorkloadModel
 
 MIXED: Final = "mixed"  # every kind of demand in turn: what policies are trained and tuned on
@@ -69,28 +69,6 @@ class LearnersView(BatchedEnv):
     def future(self, horizon: int) -> Tensor:
         """(B, horizon · 5) load and spot price of the next steps: for central critics only."""
         return self.weather.future(self.step_index, horizon).flatten(1)
-
-
-class MixedGenerator:
-    """Several kinds of demand in turn: episode i of a draw is of kind i modulo their number."""
-
-    name = MIXED
-
-    def __init__(self, parts: Sequence[DemandGenerator]) -> None:
-        self._parts = tuple(parts)
-
-    def sample(self, episodes: int, steps: int, rng: np.random.Generator) -> DemandBatch:
-        """Draw `episodes` episodes of `steps` steps; see `DemandGenerator`."""
-        count = len(self._parts)
-        drawn = [
-            part.sample(len(range(first, episodes, count)), steps, rng)
-            for first, part in enumerate(self._parts[:episodes])
-        ]
-        values = np.empty((episodes, *drawn[0].values.shape[1:]), np.float32)
-        start_us = np.empty(episodes, np.int64)
-        for first, part in enumerate(drawn):
-            values[first::count], start_us[first::count] = part.values, part.start_us
-        return DemandBatch(values=values, start_us=start_us, step_s=drawn[0].step_s)
 
 
 @dataclass(frozen=True)

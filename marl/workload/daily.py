@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from marl.traces.schema import WINDOW_US
-from marl.workload.toy import DAY_US
+from marl.workload.demand import DAY_US
 
 _RIDGE: Final = 1.0  # pulls harmonics (not the level) towards 0 by the weight of one window
 _MAX_STEPS: Final = 50

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from marl.traces.schema import WINDOW_US
 from marl.workload.bursts import BurstConfig
 from marl.workload.demand import CHANNELS, CLASSES
-from marl.workload.generators import FittedGenerator, mix_weights
+from marl.workload.generators import FittedGenerator
+from marl.workload.mix import mix_weights
 from marl.workload.model import WorkloadModel
 
 Floats = NDArray[np.float64]

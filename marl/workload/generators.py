@@ -1,26 +1,29 @@
-"""Demand drawn from a fitted workload: steady, burst, cyclical, and replay of the trace itself.
+"""Demand drawn from a fitted workload: steady, burst and cyclical; and mixtures of generators.
 
-All four answer `DemandGenerator`. What they draw from belongs to `model`; a demand that needs no
-model to `toy`.
+All answer `DemandGenerator`. What they draw from belongs to `model`; what they remember to
+`memory`; replay of the trace itself to `replay`; a demand that needs no model to `toy`.
 """
 
-from collections.abc import Mapping
-from typing import Final, Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, Literal
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 
 from marl.traces.schema import WINDOW_US
 from marl.workload.bursts import BurstConfig, can_gang, crowds, gangs
 from marl.workload.coefficients import services_demand
 from marl.workload.config import Split
-from marl.workload.demand import CHANNELS, CLASSES, DemandBatch, DemandGenerator
+from marl.workload.demand import CLASSES, HORIZON, KNOWN, DemandBatch, DemandGenerator, check_size
 from marl.workload.levels import KERNEL_WINDOWS, follow, survival_kernel
+from marl.workload.memory import Bank, scheduled_vcpu
+from marl.workload.mix import mix_weights
 from marl.workload.model import ClassModel, WorkloadModel
+from marl.workload.replay import ReplayGenerator, split_windows
 
 Kind = Literal["steady", "burst", "cyclical", "replay"]
 KINDS: Final[tuple[Kind, ...]] = ("steady", "burst", "cyclical", "replay")
+_BANK_SEEDS: Final[dict[Split, int]] = {"train": 0, "held_out": 1}
 
 
 class FittedGenerator:
@@ -28,7 +31,8 @@ class FittedGenerator:
 
     Per class: arrivals of a day before the episode and through it, their echo in what runs, levels
     with noise, then the services by coefficients. Episodes begin at windows drawn evenly from the
-    split's stretch, which sets the time of day. Classes are independent of each other.
+    split's stretch, which sets the time of day. Classes are independent of each other. Yesterday
+    and last week are draws of the same process (`memory.Bank`).
     """
 
     def __init__(
@@ -41,21 +45,42 @@ class FittedGenerator:
     ) -> None:
         self.name: str = kind
         self._model, self._weights, self._bursts = model, weights, bursts
-        self._windows = _windows(model, split)
+        self._windows = split_windows(model, split)
         self._classes = [model.classes.get(name, ClassModel()) for name in CLASSES]
         self._kernels = [survival_kernel(one.lifetimes) for one in self._classes]
         self._mean_gib = np.array([one.memory_nmu.mean for one in self._classes], np.float32)
         self._mean_gib *= np.float32(model.scale.gib_per_nmu)
+        self._bank = Bank(self._draw_values, seed=_BANK_SEEDS[split])
 
     def sample(self, episodes: int, steps: int, rng: np.random.Generator) -> DemandBatch:
         """Draw `episodes` independent episodes of `steps` steps; see `DemandGenerator`."""
-        _check_size(episodes, steps)
-        return self.paths(rng.choice(self._windows, episodes), steps, rng)
+        check_size(episodes, steps)
+        start_us = rng.choice(self._windows, episodes)
+        length = steps + HORIZON
+        values = self._draw_values(start_us, length, rng)
+        day_ago, week_ago = self._bank.recall(start_us, length, rng)
+        return DemandBatch(
+            values=values[:, :steps],
+            start_us=start_us,
+            day_ago=day_ago,
+            week_ago=week_ago,
+            announced=np.ones((episodes, length), np.float32),
+            scheduled=scheduled_vcpu(values, day_ago, rng),
+        )
 
     def paths(
         self, start_us: NDArray[np.int64], steps: int, rng: np.random.Generator
     ) -> DemandBatch:
-        """Draw one episode of `steps` steps from each of the trace times `start_us` (B,)."""
+        """Draw one episode of `steps` steps from each of the trace times `start_us` (B,).
+
+        Without memory: that is `sample`'s.
+        """
+        return DemandBatch(values=self._draw_values(start_us, steps, rng), start_us=start_us)
+
+    def _draw_values(
+        self, start_us: NDArray[np.int64], steps: int, rng: np.random.Generator
+    ) -> NDArray[np.float32]:
+        """(B, T, C, R) demand of independent paths."""
         episodes = len(start_us)
         offsets = np.arange(1 - KERNEL_WINDOWS, steps, dtype=np.int64) * WINDOW_US
         time_us = start_us[:, None] + offsets
@@ -68,7 +93,7 @@ class FittedGenerator:
         values = services_demand(
             drivers, self._mean_gib, scale.slice_share, self._model.coefficients
         )
-        return DemandBatch(values=values * self._weights[:, None], start_us=start_us)
+        return np.asarray(values * self._weights[:, None])
 
     def _draw(
         self,
@@ -103,58 +128,48 @@ class FittedGenerator:
         return out
 
 
-class ReplayGenerator:
-    """Stretches of the real history, at offsets drawn evenly from the split.
+class MixedGenerator:
+    """Several kinds of demand in turn: episode i of a draw is of kind i modulo their number.
 
-    An episode longer than the split is refused, or, where `is_wrapped`, continues at the split's
-    beginning. `noise` multiplies each class and step by an independent lognormal of mean 1.
+    What is known ahead is kept where every kind knows it.
     """
 
-    name = "replay"
+    name = "mixed"
 
-    def __init__(
-        self,
-        model: WorkloadModel,
-        split: Split,
-        weights: NDArray[np.float32],
-        noise: float,
-        is_wrapped: bool,
-    ) -> None:
-        if not (np.isfinite(noise) and noise >= 0):
-            raise ValueError(f"replay noise must be finite and >= 0; got {noise}")
-        self._windows = _windows(model, split)
-        self._split, self._noise, self._is_wrapped = split, noise, is_wrapped
-        table = np.zeros((len(self._windows), len(CLASSES), len(CHANNELS)), np.float32)
-        for index, name in enumerate(CLASSES):
-            rows = model.history.filter(
-                pl.col("workload_class") == name,
-                pl.col("is_held_out") == (split == "held_out"),
-            ).sort("window_us")
-            table[:, index] = rows.select(CHANNELS).to_numpy()
-        self._table = table * weights[:, None]
+    def __init__(self, parts: Sequence[DemandGenerator]) -> None:
+        if not parts:
+            raise ValueError("a mixture needs at least one generator")
+        self._parts = tuple(parts)
 
     def sample(self, episodes: int, steps: int, rng: np.random.Generator) -> DemandBatch:
-        """Draw `episodes` stretches of `steps` windows; see `DemandGenerator`.
+        """Draw `episodes` episodes of `steps` steps; see `DemandGenerator`."""
+        check_size(episodes, steps)
+        count = len(self._parts)
+        drawn = [
+            part.sample(len(range(first, episodes, count)), steps, rng)
+            for first, part in enumerate(self._parts[:episodes])
+        ]
+        values = _in_turn([part.values for part in drawn])
+        start_us = _in_turn([part.start_us for part in drawn])
+        return DemandBatch(
+            values=values,
+            start_us=start_us,
+            step_s=drawn[0].step_s,
+            **{name: _known_in_turn([getattr(part, name) for part in drawn]) for name in KNOWN},
+        )
 
-        Raises:
-            ValueError: the split is shorter than an episode and replay is not wrapped.
-        """
-        _check_size(episodes, steps)
-        length = len(self._table)
-        if steps > length and not self._is_wrapped:
-            raise ValueError(
-                f"replay of {steps} steps ({steps / 12:.1f} h) needs as many windows; the "
-                f"{self._split} part of the trace has {length} ({length / 12:.1f} h). Use shorter "
-                "episodes, a longer trace, or is_wrapped=True"
-            )
-        choices = length if self._is_wrapped else length - steps + 1
-        offset = rng.integers(0, choices, episodes)
-        values = self._table[(offset[:, None] + np.arange(steps)) % length]
-        if self._noise > 0:
-            draw = rng.standard_normal(values.shape[:3], dtype=np.float32)
-            factor = np.exp(np.float32(self._noise) * draw - np.float32(self._noise**2 / 2))
-            values = values * factor[..., None]
-        return DemandBatch(values=values, start_us=self._windows[offset])
+
+def _in_turn(parts: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    """Row i from part i modulo their number."""
+    out = np.empty((sum(len(one) for one in parts), *parts[0].shape[1:]), parts[0].dtype)
+    for first, one in enumerate(parts):
+        out[first :: len(parts)] = one
+    return out
+
+
+def _known_in_turn(parts: Sequence[NDArray[Any] | None]) -> NDArray[Any] | None:
+    known = [part for part in parts if part is not None]
+    return _in_turn(known) if len(known) == len(parts) else None
 
 
 def make_generator(
@@ -190,31 +205,3 @@ def make_generator(
     if kind == "replay":
         return ReplayGenerator(model, split, weights, replay_noise, is_wrapped)
     return FittedGenerator(model, kind, split, weights, bursts or BurstConfig())
-
-
-def mix_weights(mix: Mapping[str, float] | None) -> NDArray[np.float32]:
-    """(C,) factors of a mix.
-
-    Raises:
-        ValueError: an unknown class, or a factor that is negative or not finite.
-    """
-    chosen = dict.fromkeys(CLASSES, 1.0) if mix is None else dict(mix)
-    if unknown := sorted(set(chosen) - set(CLASSES)):
-        raise ValueError(f"unknown classes in the mix: {unknown}; known: {', '.join(CLASSES)}")
-    weights = np.array([chosen.get(name, 0.0) for name in CLASSES], np.float32)
-    if not np.isfinite(weights).all() or (weights < 0).any():
-        raise ValueError(f"factors of the mix must be finite and >= 0; got {chosen}")
-    return weights
-
-
-def _windows(model: WorkloadModel, split: Split) -> NDArray[np.int64]:
-    rows = model.history.filter(pl.col("is_held_out") == (split == "held_out"))
-    windows = rows["window_us"].unique().sort().to_numpy()
-    if len(windows) == 0:
-        raise ValueError(f"the workload's history has no window in its {split} part")
-    return windows
-
-
-def _check_size(episodes: int, steps: int) -> None:
-    if episodes < 1 or steps < 1:
-        raise ValueError(f"episodes and steps must be at least 1; got {episodes} and {steps}")

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from marl.frozen import Frozen
+from marl.workload.demand import DAY_US
 from marl.workload.distances import (
     KsResult,
     effective_size,
@@ -20,7 +21,6 @@ from marl.workload.distances import (
 from marl.workload.evidence import UNITS, Evidence, MarkEvidence, SeriesEvidence, gather
 from marl.workload.model import WorkloadModel
 from marl.workload.noise import autocorrelation
-from marl.workload.toy import DAY_US
 
 Floats = NDArray[np.float64]
 LAGS: Final = (1, 12, 288)  # five minutes, an hour, a day

@@ -10,8 +10,9 @@ from marl.envs import make
 from marl.evaluate.families import provisioning_families
 from marl.evaluate.policies import ConstantPolicy, RandomPolicy
 from marl.evaluate.rollout import Labels, play_episodes
-from marl.evaluate.world import ConstantScorer, LearnersView, MixedGenerator
+from marl.evaluate.world import ConstantScorer, LearnersView
 from marl.train.env import twin
+from marl.workload.generators import MixedGenerator
 from marl.workload.toy import ToyGenerator
 
 STEPS = 20

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from marl.workload.coefficients import DEFAULTS, coefficients, services_demand
-from marl.workload.demand import CHANNELS, CLASSES
-from marl.workload.toy import DAY_US, ToyGenerator
+from marl.workload.demand import CHANNELS, CLASSES, DAY_US
+from marl.workload.toy import ToyGenerator
 
 
 def test_channels_by_hand():
