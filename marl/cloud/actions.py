@@ -1,6 +1,7 @@
 """The knobs agents turn: names, units, ranges, and the way between [-1, 1] and engineers' values.
 
-The table is the action space. What a knob does to capacity belongs to `scaling`.
+The table is the action space, and the source of the documentation's. What a knob does to capacity
+belongs to `scaling`; the operations it becomes to `marl.gcp.operations`.
 """
 
 from collections.abc import Mapping
@@ -22,7 +23,8 @@ class Knob(Frozen):
         unit: of `low` and `high`.
         low: value at action -1.
         high: value at action +1.
-        operation: the Google Cloud call it becomes.
+        operation: the Google API method and field it becomes.
+        terraform: the attribute of the `google` provider it becomes.
     """
 
     name: str
@@ -30,73 +32,217 @@ class Knob(Frozen):
     low: float
     high: float = Field(description="above low")
     operation: str
+    terraform: str
 
 
-_AUTOSCALER: Final = "compute.regionAutoscalers.update: autoscalingPolicy"
+def _knob(name: str, unit: str, low: float, high: float, operation: str, terraform: str) -> Knob:
+    return Knob(name=name, unit=unit, low=low, high=high, operation=operation, terraform=terraform)
 
 
-def _target(operation: str) -> Knob:
-    return Knob(
-        name="target_utilisation", unit="of capacity", low=0.3, high=0.95, operation=operation
-    )
+def _target(operation: str, terraform: str) -> Knob:
+    return _knob("target_utilisation", "of capacity", 0.3, 0.95, operation, terraform)
 
 
-def _floor(operation: str) -> Knob:
-    return Knob(
-        name="floor_share", unit="of reference peak", low=0.0, high=1.5, operation=operation
-    )
+def _floor(operation: str, terraform: str) -> Knob:
+    return _knob("floor_share", "of reference peak", 0.0, 1.5, operation, terraform)
 
 
-def _window(operation: str) -> Knob:
-    return Knob(name="scale_in_window", unit="min", low=5.0, high=60.0, operation=operation)
+def _window(operation: str, terraform: str) -> Knob:
+    return _knob("scale_in_window", "min", 5.0, 60.0, operation, terraform)
 
+
+_SCALER: Final = "compute.regionAutoscalers.patch: autoscalingPolicy"
+_TF_SCALER: Final = "google_compute_region_autoscaler.autoscaling_policy"
+_GROUP: Final = "compute.regionInstanceGroupManagers"
+_TF_GROUP: Final = "google_compute_region_instance_group_manager"
+_DISK: Final = "compute.disks"
+_BACKEND: Final = "compute.backendServices.patch"
+_TF_BACKEND: Final = "google_compute_backend_service"
+_SQL: Final = "sqladmin.instances"
+_TF_SQL: Final = "google_sql_database_instance"
 
 _KNOBS: Final[dict[str, tuple[Knob, ...]]] = {
     "compute": (
-        _target(f"{_AUTOSCALER}.cpuUtilization.utilizationTarget"),
-        _floor(f"{_AUTOSCALER}.minNumReplicas"),
-        Knob(
-            name="spot_share",
-            unit="of VMs",
-            low=0.0,
-            high=0.9,
-            operation="compute.regionInstanceGroupManagers.resize of the spot and on-demand groups",
+        _target(
+            f"{_SCALER}.cpuUtilization.utilizationTarget", f"{_TF_SCALER}.cpu_utilization.target"
         ),
-        _window(f"{_AUTOSCALER}.scaleInControl.timeWindowSec"),
+        _floor(f"{_SCALER}.minNumReplicas", f"{_TF_SCALER}.min_replicas"),
+        _window(
+            f"{_SCALER}.scaleInControl.timeWindowSec",
+            f"{_TF_SCALER}.scale_in_control.time_window_sec",
+        ),
+        _knob(
+            "spot_share",
+            "of VMs",
+            0.0,
+            0.9,
+            f"{_GROUP}.resize: targetSize, spot group",
+            f"{_TF_GROUP}.target_size",
+        ),
+        _knob(
+            "arm_share",
+            "of standard VMs",
+            0.0,
+            1.0,
+            f"{_GROUP}.resize: targetSize, Arm group",
+            f"{_TF_GROUP}.target_size",
+        ),
+        _knob(
+            "highmem_share",
+            "of VMs",
+            0.0,
+            1.0,
+            f"{_GROUP}.resize: targetSize, memory group",
+            f"{_TF_GROUP}.target_size",
+        ),
+        _knob(
+            "gpu_share",
+            "of ML work fit for GPUs",
+            0.0,
+            1.0,
+            f"{_GROUP}.resize: targetSize, GPU group",
+            f"{_TF_GROUP}.target_size",
+        ),
+        _knob(
+            "zone_spread",
+            "0 home zone, 1 even",
+            0.0,
+            1.0,
+            f"{_GROUP}.patch: distributionPolicy.targetShape",
+            f"{_TF_GROUP}.distribution_policy_target_shape",
+        ),
+        _knob(
+            "fallback_share",
+            "of refused VMs",
+            0.0,
+            1.0,
+            f"{_GROUP}.resize: targetSize, on-demand group in other zones",
+            f"{_TF_GROUP}.target_size",
+        ),
+        _knob(
+            "commitment_share",
+            "of reference peak",
+            0.0,
+            1.0,
+            "compute.regionCommitments.insert: resources[].amount",
+            "google_compute_region_commitment.resources.amount",
+        ),
+        _knob(
+            "three_year_share",
+            "of commitments",
+            0.0,
+            1.0,
+            "compute.regionCommitments.insert: plan",
+            "google_compute_region_commitment.plan",
+        ),
     ),
     "storage": (
-        _target("compute.disks.resize: sizeGb (its IOPS follow the size)"),
-        _floor("compute.disks.resize: sizeGb, lower bound"),
-        Knob(
-            name="free_space_share",
-            unit="of data stored",
-            low=0.05,
-            high=1.0,
-            operation="compute.disks.resize: sizeGb above the data",
+        _target(f"{_DISK}.resize: sizeGb (its IOPS follow)", "google_compute_disk.size"),
+        _floor(f"{_DISK}.resize: sizeGb, lower bound", "google_compute_disk.size"),
+        _knob(
+            "free_space_share",
+            "of data stored",
+            0.05,
+            1.0,
+            f"{_DISK}.resize: sizeGb",
+            "google_compute_disk.size",
+        ),
+        _knob(
+            "provisioned_share",
+            "of IOPS",
+            0.0,
+            1.0,
+            f"{_DISK}.update: provisionedIops",
+            "google_compute_disk.provisioned_iops",
+        ),
+        _knob(
+            "nearline_after",
+            "days",
+            7.0,
+            180.0,
+            "storage.buckets.patch: lifecycle.rule[].condition.age",
+            "google_storage_bucket.lifecycle_rule.condition.age",
         ),
     ),
     "network": (
-        _target("compute.regionBackendServices.patch: proxies by traffic"),
-        _floor("compute.regionBackendServices.patch: proxies, lower bound"),
-        _window("compute.regionBackendServices.patch: time proxies are kept"),
+        _target(f"{_BACKEND}: backends[].maxUtilization", f"{_TF_BACKEND}.backend.max_utilization"),
+        _floor(f"{_BACKEND}: backends[].capacityScaler", f"{_TF_BACKEND}.backend.capacity_scaler"),
+        _window(
+            f"{_BACKEND}: connectionDraining.drainingTimeoutSec",
+            f"{_TF_BACKEND}.connection_draining_timeout_sec",
+        ),
+        _knob(
+            "cdn_share",
+            "of cacheable traffic",
+            0.0,
+            1.0,
+            f"{_BACKEND}: enableCDN, cdnPolicy",
+            f"{_TF_BACKEND}.cdn_policy",
+        ),
+        _knob(
+            "premium_share",
+            "of egress",
+            0.0,
+            1.0,
+            "compute.globalForwardingRules.insert: networkTier",
+            "google_compute_global_forwarding_rule.network_tier",
+        ),
+        _knob(
+            "zone_locality",
+            "of requests kept in their zone",
+            0.0,
+            1.0,
+            f"{_BACKEND}: localityLbPolicy",
+            f"{_TF_BACKEND}.locality_lb_policy",
+        ),
     ),
     "database": (
-        _target("sqladmin.instances.patch: settings.tier"),
-        _floor("sqladmin.instances.patch: settings.tier, lower bound"),
-        Knob(
-            name="read_replicas",
-            unit="nodes, rounded",
-            low=0.0,
-            high=3.0,
-            operation="sqladmin.instances.insert / delete: replica of the primary",
+        _target(f"{_SQL}.patch: settings.tier", f"{_TF_SQL}.settings.tier"),
+        _floor(f"{_SQL}.patch: settings.tier, lower bound", f"{_TF_SQL}.settings.tier"),
+        _window(f"{_SQL}.patch: time a larger tier is kept", f"{_TF_SQL}.settings.tier"),
+        _knob(
+            "read_replicas",
+            "nodes, rounded",
+            0.0,
+            3.0,
+            f"{_SQL}.insert / delete: replica",
+            f"{_TF_SQL}.replica_configuration",
         ),
-        _window("sqladmin.instances.patch: time a larger tier is kept"),
+        _knob(
+            "has_ha",
+            "above 0.5",
+            0.0,
+            1.0,
+            f"{_SQL}.patch: settings.availabilityType",
+            f"{_TF_SQL}.settings.availability_type",
+        ),
+        _knob(
+            "cache_share",
+            "of the hot data",
+            0.0,
+            1.0,
+            "redis.projects.locations.instances.patch: memorySizeGb",
+            "google_redis_instance.memory_size_gb",
+        ),
+        _knob(
+            "storage_free_share",
+            "of data stored",
+            0.05,
+            1.0,
+            f"{_SQL}.patch: settings.dataDiskSizeGb",
+            f"{_TF_SQL}.settings.disk_size",
+        ),
     ),
 }
 
 SIZES: Final = tuple(len(_KNOBS[service]) for service in SERVICES)
 WIDTH: Final = sum(SIZES)
 _STARTS: Final = {service: sum(SIZES[:i]) for i, service in enumerate(SERVICES)}
+ROWS: Final[dict[str, int]] = {
+    f"{service}_{knob.name}": _STARTS[service] + i
+    for service in SERVICES
+    for i, knob in enumerate(_KNOBS[service])
+}
 
 
 def knobs(agent: str) -> tuple[Knob, ...]:
@@ -110,13 +256,13 @@ def knobs(agent: str) -> tuple[Knob, ...]:
     return _KNOBS[agent]
 
 
-def column(agent: str, name: str) -> int:
-    """Column of a knob in the matrix of all agents' knobs, (B, 14)."""
-    for index, knob in enumerate(knobs(agent)):
-        if knob.name == name:
-            return _STARTS[agent] + index
+def row(agent: str, name: str) -> int:
+    """Row of a knob in the matrix of all agents' knobs, (WIDTH, B)."""
     known = ", ".join(knob.name for knob in knobs(agent))
-    raise ValueError(f"{agent} has no knob {name!r}; it has {known}")
+    key = f"{agent}_{name}"
+    if key not in ROWS:
+        raise ValueError(f"{agent} has no knob {name!r}; it has {known}")
+    return ROWS[key]
 
 
 def _bounds(agents: tuple[str, ...]) -> tuple[Tensor, Tensor]:
@@ -129,7 +275,7 @@ LOW, HIGH = _bounds(SERVICES)
 
 
 def gather(actions: Mapping[str, Tensor], batch: int, device: torch.device) -> Tensor:
-    """One (B, 14) float32 matrix of the four agents' actions, clipped to [-1, 1].
+    """One (WIDTH, B) float32 matrix of the four agents' actions, clipped to [-1, 1].
 
     Args:
         actions: agent to (B, A); anything `torch.as_tensor` takes.
@@ -151,12 +297,12 @@ def gather(actions: Mapping[str, Tensor], batch: int, device: torch.device) -> T
             raise ValueError(
                 f"action of {agent!r} must be ({batch}, {size}) [{names}]; got {tuple(part.shape)}"
             )
-        parts.append(part)
-    joined = torch.cat(parts, 1).clamp(-1.0, 1.0)
-    if bool(torch.isnan(joined.sum())):
+        parts.append(part.t())
+    joined = torch.cat(parts, 0)
+    if not bool(torch.isfinite(joined.sum())) and bool(torch.isnan(joined).any()):
         bad = [a for a, part in zip(SERVICES, parts, strict=True) if bool(torch.isnan(part).any())]
         raise ValueError(f"not-a-number in the actions of {bad}")
-    return joined
+    return joined.clamp(-1.0, 1.0)
 
 
 def decode(agent: str, action: Tensor) -> Tensor:

@@ -1,32 +1,42 @@
 """What each agent sees: a named, normalised, flat vector, and the whole state for critics.
 
 All features are first laid side by side (the state); an agent's observation is a selection of its
-columns: its own service in detail, the others only by how busy they are, no future. Scales are the
-reference demand's, so that the same policy fits clouds of any size; values are held in [-10, 10].
+rows: its own service in detail, the others only by how busy they are, what a team knows ahead, no
+future. Scales are the reference demand's, so that the same policy fits clouds of any size; values
+are held in [-10, 10]. The list of queued work with its deadlines is `requests`.
 """
 
-from functools import cache
 from typing import Final
 
 import torch
 from torch import Tensor
 
-from marl.cloud.actions import SIZES, column
+from marl.cloud.actions import SIZES, row
+from marl.cloud.foresight import AHEAD, FORESIGHT
 from marl.cloud.params import CloudParams
-from marl.cloud.pricing import reference_capacity_usd
-from marl.cloud.types import AGE_GROUPS, HISTORY, POOLS, SERVICES, CloudState
-from marl.cloud.weather import CALENDAR
+from marl.cloud.types import (
+    AGE_GROUPS,
+    HISTORY,
+    KINDS,
+    LOADS,
+    POOLS,
+    PURCHASES,
+    RESOURCES,
+    SERVICES,
+    CloudState,
+)
 from marl.workload.demand import CLASSES
 
 LIMIT: Final = 10.0
 _LAGS: Final = 4
+_CELLS: Final = tuple(f"{purchase}_{kind}" for purchase in PURCHASES for kind in KINDS)
 
-# What monitoring shows of the last step: columns of `CloudState.measured`, in their own units.
+# What monitoring shows of the last step: rows of `CloudState.measured`, in their own units.
 MEASURED: Final = (
-    *(f"utilisation_{service}" for service in SERVICES),
-    *(f"capacity_{service}" for service in SERVICES),
+    *(f"utilisation_{resource}" for resource in RESOURCES),
+    *(f"capacity_{resource}" for resource in RESOURCES),
     *(f"sojourn_{service}" for service in SERVICES),
-    *(f"shortage_{service}" for service in SERVICES),
+    *(f"shortage_{resource}" for resource in RESOURCES),
     *(f"arrivals_{name}" for name in CLASSES),
     "slo_attainment",
     "latency_share",
@@ -34,169 +44,302 @@ MEASURED: Final = (
     "dropped_share",
     "cost",
     "carbon",
-    "preempted",
+    "lost_vms",
+    "refusals",
     "blocked",
     "failover",
+    "disk_speed",
+    "quota",
+    "gpu_used",
+    "late_batch",
+    "late_ml",
 )
-STATE_NAMES: Final = (
-    *CALENDAR,
-    *(f"load_{service}_lag{lag}" for service in SERVICES for lag in range(_LAGS)),
-    *(f"load_{service}_mean" for service in SERVICES),
-    *(f"load_{service}_max" for service in SERVICES),
-    *(f"units_{pool}" for pool in POOLS),
-    *(f"pending_{pool}" for pool in POOLS),
-    *(f"arriving_{pool}" for pool in POOLS),
-    *(f"backlog_{name}" for name in CLASSES),
-    "stored",
-    *(f"spot_age{group}" for group in range(AGE_GROUPS)),
-    *MEASURED,
-)
+
+
+def state_names(zones: int) -> tuple[str, ...]:
+    """Names of the rows of `global_state` of clouds with so many zones."""
+    return (
+        *FORESIGHT,
+        *(f"load_{load}_lag{lag}" for lag in range(_LAGS) for load in LOADS),
+        *(f"load_{load}_mean" for load in LOADS),
+        *(f"load_{load}_max" for load in LOADS),
+        *(f"units_{cell}" for cell in _CELLS),
+        *(f"pending_{cell}" for cell in _CELLS),
+        *(f"arriving_{cell}" for cell in _CELLS),
+        *(f"refused_{cell}" for cell in _CELLS),
+        *(f"vms_zone{zone}" for zone in range(zones)),
+        *(f"refused_zone{zone}" for zone in range(zones)),
+        *(f"age{group}" for group in range(AGE_GROUPS)),
+        *(f"units_{pool}" for pool in POOLS),
+        *(f"pending_{pool}" for pool in POOLS),
+        *(f"arriving_{pool}" for pool in POOLS),
+        "committed_1y",
+        "committed_3y",
+        "has_ha",
+        "cdn",
+        "colder_nearline",
+        "colder_coldline",
+        "colder_archive",
+        "hyperdisk_wait",
+        *(f"backlog_{name}" for name in CLASSES),
+        "retries",
+        "budget_left",
+        *MEASURED,
+    )
+
+
 _POOLS_OF: Final = {
-    "compute": ("on_demand", "spot"),
-    "storage": ("disk",),
+    "compute": _CELLS,
+    "storage": ("disk", "hyperdisk"),
     "network": ("proxy",),
-    "database": ("database", "replica"),
+    "database": ("tier", "replica", "redis", "db_disk"),
+}
+_LOADS_OF: Final = {
+    "compute": ("vcpu", "memory_gib", "ml_vcpu"),
+    "storage": ("iops",),
+    "network": ("gbps",),
+    "database": ("db_vcpu",),
+}
+_RESOURCES_OF: Final = {
+    "compute": ("vcpu", "memory_gib"),
+    "storage": ("iops",),
+    "network": ("gbps",),
+    "database": ("db_vcpu",),
 }
 _EXTRA: Final[dict[str, tuple[str, ...]]] = {
     "compute": (
-        *(f"backlog_{name}" for name in CLASSES),
+        *(f"spot_ratio_{kind}" for kind in KINDS),
+        *(f"refused_{cell}" for cell in _CELLS),
         *(f"arrivals_{name}" for name in CLASSES),
-        *(f"spot_age{group}" for group in range(AGE_GROUPS)),
-        "preempted",
-        "blocked",
+        *(f"age{group}" for group in range(AGE_GROUPS)),
+        *(f"backlog_{name}" for name in CLASSES),
+        "committed_1y",
+        "committed_3y",
+        "lost_vms",
+        "refusals",
+        "quota",
+        "gpu_used",
+        "late_batch",
+        "late_ml",
     ),
-    "storage": ("stored",),
-    "network": ("dropped_share",),
-    "database": ("blocked", "failover"),
+    "storage": (
+        "colder_nearline",
+        "colder_coldline",
+        "colder_archive",
+        "hyperdisk_wait",
+        "disk_speed",
+    ),
+    "network": ("cdn", "retries", "dropped_share", "arrivals_web"),
+    "database": ("has_ha", "failover", "blocked"),
 }
+_SHARED: Final = (
+    "day_sin",
+    "day_cos",
+    "week_sin",
+    "week_cos",
+    *(f"announced_{h}" for h in AHEAD),
+    "announced_hour",
+    "scheduled_batch",
+    "scheduled_ml",
+    "scheduled_batch_hour",
+    "scheduled_ml_hour",
+    "slo_attainment",
+    "latency_share",
+    "latency_p95",
+    "cost",
+    "carbon",
+    "budget_left",
+)
 
 
-def _names_of(agent: str) -> tuple[str, ...]:
-    own = [f"load_{agent}_lag{lag}" for lag in range(_LAGS)]
-    own += [f"load_{agent}_{kind}" for kind in ("mean", "max")]
-    own += [
-        f"{kind}_{pool}" for pool in _POOLS_OF[agent] for kind in ("units", "pending", "arriving")
-    ]
-    own += [f"{kind}_{agent}" for kind in ("utilisation", "capacity", "sojourn", "shortage")]
-    own += _EXTRA[agent]
-    shared = [*CALENDAR, "slo_attainment", "latency_share", "latency_p95", "cost", "carbon"]
-    others = [f"utilisation_{service}" for service in SERVICES if service != agent]
-    return (*own, *shared, *others)
-
-
-_NAMES: Final = {agent: _names_of(agent) for agent in SERVICES}
-
-
-@cache
-def _columns(agent: str, device: torch.device) -> Tensor:
-    """(F,) columns of the state that `agent` sees."""
-    return torch.tensor([STATE_NAMES.index(name) for name in _NAMES[agent]], device=device)
-
-
-def observation_names(agent: str) -> tuple[str, ...]:
+def observation_names(agent: str, zones: int) -> tuple[str, ...]:
     """Names of the columns of `agent`'s observation.
 
     Raises:
         ValueError: not one of the four agents.
     """
-    if agent not in _NAMES:
+    if agent not in SERVICES:
         raise ValueError(f"no agent {agent!r}; agents are {', '.join(SERVICES)}")
-    return _NAMES[agent]
+    loads, pools, resources = _LOADS_OF[agent], _POOLS_OF[agent], _RESOURCES_OF[agent]
+    own = [f"load_{load}_lag{lag}" for load in loads for lag in range(_LAGS)]
+    own += [f"load_{load}_{kind}" for load in loads for kind in ("mean", "max")]
+    ahead = ("day_ago", "week_ago", "forecast")
+    own += [f"{kind}_{agent}_{h}" for kind in ahead for h in AHEAD]
+    own += [f"{kind}_{pool}" for pool in pools for kind in ("units", "pending", "arriving")]
+    own += [
+        f"{kind}_{resource}"
+        for resource in resources
+        for kind in ("utilisation", "capacity", "shortage")
+    ]
+    own += [f"sojourn_{agent}", *_EXTRA[agent]]
+    if agent == "compute":
+        own += [f"{kind}_zone{zone}" for kind in ("vms", "refused") for zone in range(zones)]
+    others = [
+        f"utilisation_{_RESOURCES_OF[service][0]}" for service in SERVICES if service != agent
+    ]
+    return (*own, *_SHARED, *others)
 
 
-def feature_scale(params: CloudParams, gco2: float) -> Tensor:
-    """(S,) factor that brings each feature of the state to about one.
+def observation_rows(agent: str, zones: int) -> Tensor:
+    """(F,) int64 rows of the state that `agent` sees."""
+    names = state_names(zones)
+    return torch.tensor([names.index(name) for name in observation_names(agent, zones)])
+
+
+def feature_scale(params: CloudParams, total_usd: float, gco2: float) -> Tensor:
+    """(len(state_names), 1) factor that brings each feature of the state to about one.
 
     Args:
         params: of the cloud.
+        total_usd: reference bill a step.
         gco2: reference grams a step.
     """
-    peak = dict(zip(SERVICES, params.reference.peak, strict=True))
-    units = (params.peak * params.units_per_load).tolist()
-    gib = params.reference.stored_gib
-    disks = max(units[1], gib / 10.0)
-    pool = dict(zip(POOLS, (units[0], units[0], disks, units[2], units[3], 1.0), strict=True))
-    vms = units[0]
-    config = params.config
+    config, reference = params.config, params.reference
+    peak = dict(zip(RESOURCES, (*reference.peak, reference.memory_gib), strict=True))
+    peak |= dict(zip(SERVICES, reference.peak, strict=True))
+    peak["ml_vcpu"] = max(reference.ml_vcpu, 1e-3 * reference.peak[0])
+    vms = reference.peak[0] / params.machine.vcpu
+    gpus = max(1.0, peak["ml_vcpu"] * config.gpu_fit_share / config.gpu_vcpu)
+    disks = max(
+        reference.peak[1] / params.iops_per_gib, reference.stored_gib * (1 - config.object_share)
+    )
+    pool = dict(
+        zip(
+            POOLS,
+            (
+                disks / 10.0,
+                reference.peak[1] / 1000.0,
+                reference.peak[2] / 0.15,
+                reference.peak[3] / 2.0,
+                1.0,
+                max(1.0, params.hot_gib),
+                max(1.0, params.database_gib / 10.0),
+            ),
+            strict=True,
+        )
+    )
+    pool |= {cell: gpus if cell.endswith("gpu") else vms for cell in _CELLS}
     fixed = {
-        "stored": gib,
         "latency_p95": config.slo_ms / 1e3,
-        "cost": sum(reference_capacity_usd(params)),
+        "cost": total_usd,
         "carbon": gco2,
-        "preempted": vms,
+        "lost_vms": vms,
+        "refusals": vms,
+        "retries": max(reference.requests_per_s, 1e-6),
+        "committed_1y": vms,
+        "committed_3y": vms,
+        "hyperdisk_wait": max(1.0, config.hyperdisk_hours * params.steps_per_hour),
     }
     scale = []
-    for name in STATE_NAMES:
+    for name in state_names(config.zones):
         kind, _, rest = name.partition("_")
-        what = rest.split("_lag")[0].removesuffix("_mean").removesuffix("_max")
         if name in fixed:
             value = fixed[name]
-        elif kind in ("load", "capacity"):
-            value = peak[what]
         elif kind in ("units", "pending", "arriving"):
             value = pool[rest]
-        elif kind in ("backlog", "arrivals"):
-            value = peak["compute"]
+        elif name.startswith("vms_zone"):
+            value = vms
+        elif kind in ("backlog", "arrivals") or name.startswith("scheduled"):
+            value = peak["vcpu"]
         elif kind == "sojourn":
             value = config.slo_ms / 1e3
-        elif name.startswith("spot_age"):
-            value = vms
         else:
-            value = 1.0
+            value = _load_scale(name, peak)
         scale.append(1.0 / value)
-    return torch.tensor(scale, dtype=torch.float32, device=params.device)
+    return torch.tensor(scale, dtype=torch.float32, device=params.device)[:, None]
 
 
-def global_state(state: CloudState, calendar: Tensor, scale: Tensor) -> Tensor:
-    """(B, len(STATE_NAMES)) normalised features of the whole cloud.
+def _load_scale(name: str, peak: dict[str, float]) -> float:
+    """Reference of a load, a capacity or a forecast; 1 for what has no unit."""
+    for kind in ("load_", "capacity_", "day_ago_", "week_ago_", "forecast_"):
+        if name.startswith(kind):
+            rest = name.removeprefix(kind)
+            found = [key for key in peak if rest == key or rest.startswith(f"{key}_")]
+            return peak[max(found, key=len)]
+    return 1.0
+
+
+def global_state(state: CloudState, told: Tensor, budget_usd: float, scale: Tensor) -> Tensor:
+    """(len(state_names), B) normalised features of the whole cloud.
 
     Args:
         state: of the clouds.
-        calendar: (B, 5) what is known of time and prices now.
+        told: (len(FORESIGHT), B) what is known of time, prices and the hours ahead.
+        budget_usd: of a step.
         scale: from `feature_scale`.
     """
-    batch = len(calendar)
-    spot = state.spot.view(batch, -1, AGE_GROUPS).sum(1)
+    batch = told.shape[-1]
+    zones = len(state.vms) // (len(PURCHASES) * len(KINDS))
+
+    def by_cell(values: Tensor) -> Tensor:
+        return values.view(len(_CELLS), zones, batch).sum(1)
+
+    def by_zone(values: Tensor) -> Tensor:
+        return values.view(len(_CELLS), zones, batch).sum(0)
+
+    spent = state.spent_usd / ((state.elapsed * budget_usd).clamp_min(1e-9))
+    rest = torch.stack(
+        (
+            state.has_ha,
+            state.cdn,
+            *state.colder.unbind(0),
+            state.hyperdisk_wait,
+            *state.backlog[:, 0].unbind(0),
+            state.retries,
+            1.0 - spent,
+        )
+    )
     features = torch.cat(
         (
-            calendar,
-            state.loads[:, :, :_LAGS].reshape(batch, -1),
-            state.loads.sum(2) * (1.0 / HISTORY),
-            state.loads.amax(2),
+            told,
+            state.loads[:_LAGS].flatten(0, 1),
+            state.loads.sum(0) * (1.0 / HISTORY),
+            state.loads.amax(0),
+            by_cell(state.vms),
+            by_cell(state.pending_vms.sum(0)),
+            by_cell(state.pending_vms[0]),
+            by_cell(state.refused) * (1.0 / zones),
+            by_zone(state.vms),
+            by_zone(state.refused) * (1.0 / len(_CELLS)),
+            state.ages.mean(1),
             state.pools,
-            state.pending.sum(2),
-            state.pending[:, :, 0],
-            state.backlog[:, :, 0],
-            state.stored_gib[:, None],
-            spot,
+            state.pending_pools.sum(0),
+            state.pending_pools[0],
+            state.committed,
+            rest,
             state.measured,
-        ),
-        1,
+        )
     )
     return (features * scale).clamp(-LIMIT, LIMIT)
 
 
-def observations(features: Tensor) -> dict[str, Tensor]:
-    """Agent to (B, F): each agent's columns of `global_state`."""
-    return {agent: features.index_select(1, _columns(agent, features.device)) for agent in SERVICES}
-
-
 _TIER_KNOBS: Final = [
-    column("database", name) - sum(SIZES[:3])
-    for name in ("target_utilisation", "floor_share", "scale_in_window")
+    row("database", name) - sum(SIZES[:3])
+    for name in ("target_utilisation", "floor_share", "scale_in_window", "has_ha")
 ]
+_COMMITMENT_KNOBS: Final = [
+    row("compute", name) for name in ("commitment_share", "three_year_share")
+]
+_PROVISIONED: Final = row("storage", "provisioned_share") - SIZES[0]
 
 
-def action_masks(state: CloudState) -> dict[str, Tensor]:
+def action_masks(state: CloudState, is_review: Tensor) -> dict[str, Tensor]:
     """Agent to (B, A) int8, 0 where a knob can do nothing in the coming step.
 
-    That is the database's tier while a change of it is under way and will still be then.
+    That is the database's tier while a change of it is under way and will still be then, the
+    commitments between reviews, and Hyperdisk's IOPS within four hours of their last change.
+
+    Args:
+        state: of the clouds.
+        is_review: (B,) 1 where commitments may be bought in the coming step.
     """
-    batch = len(state.pools)
+    batch = state.vms.shape[-1]
     masks = {
-        agent: torch.ones((batch, size), dtype=torch.int8, device=state.pools.device)
+        agent: torch.ones((size, batch), dtype=torch.int8, device=state.vms.device)
         for agent, size in zip(SERVICES, SIZES, strict=True)
     }
-    is_free = state.pending[:, POOLS.index("database"), 1:].sum(1) <= 0
-    masks["database"][:, _TIER_KNOBS] = is_free[:, None].to(torch.int8)
-    return masks
+    is_free = state.pending_pools[1:, POOLS.index("tier")].sum(0) <= 0
+    masks["database"][_TIER_KNOBS] = is_free.to(torch.int8)
+    masks["compute"][_COMMITMENT_KNOBS] = (is_review > 0).to(torch.int8)
+    masks["storage"][_PROVISIONED] = (state.hyperdisk_wait <= 1.0).to(torch.int8)
+    return {agent: mask.t() for agent, mask in masks.items()}

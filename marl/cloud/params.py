@@ -1,8 +1,7 @@
-"""What stays fixed over an episode: the configuration, the reference demand, the derived tensors.
+"""What stays fixed over an episode: the reference demand and the tensors derived from settings.
 
-`CloudConfig` is what a user may override, every default a stated assumption or a sourced figure;
-`Reference` is the scale of the demand; `CloudParams` is both and the catalogue, resolved to numbers
-on one device. How they act belongs to the modules that use them.
+`Reference` is the scale of the demand; `CloudParams` is settings, catalogue and reference, resolved
+to numbers on one device. How they act belongs to the modules that use them.
 """
 
 import math
@@ -16,127 +15,24 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from marl.cloud.catalogue import DiskType, MachineType, PriceCatalog
-from marl.cloud.types import DELAY_SLOTS, HISTORY, OBJECTIVES, SERVICE_UNITS, SERVICES
+from marl.cloud.config import CloudConfig
+from marl.cloud.types import DELAY_SLOTS, HISTORY, SERVICE_UNITS, SERVICES
 from marl.frozen import Frozen
 from marl.workload.demand import CHANNELS, CLASSES, DemandBatch, DemandGenerator
 
 GIB_PER_GBPS_S: Final = 1e9 / 8 / 2**30
 PROXY_GBPS: Final = 0.15
 DISK_STEP_GIB: Final = 10.0
+HYPERDISK_STEP_IOPS: Final = 1000.0
+HYPERDISK_STEP_GIB: Final = 10.0  # 100 IOPS a GiB; Google allows up to 1,000
+DATABASE_IOPS_PER_GIB: Final = 30.0  # Cloud SQL's SSD
 TIER_STEP_VCPU: Final = 2.0
 MAX_TIER_VCPU: Final = 96.0  # Cloud SQL's largest custom machine
-WEIGHT_RANGES: Final = {
-    "cost": (0.20, 0.30),
-    "performance": (0.30, 0.40),
-    "reliability": (0.15, 0.20),
-    "sustainability": (0.10, 0.15),
-}
 _REFERENCE_EPISODES: Final = 64
-
-
-class Weights(Frozen):
-    """Weights of the four objectives; they sum to 1 and lie in the mission's ranges."""
-
-    cost: float = Field(default=0.25, ge=0, le=1)
-    performance: float = Field(default=0.40, ge=0, le=1)
-    reliability: float = Field(default=0.20, ge=0, le=1)
-    sustainability: float = Field(default=0.15, ge=0, le=1)
-    is_free: bool = False  # True: any weights that sum to 1, e.g. for a Pareto front
-
-    @model_validator(mode="after")
-    def _is_allowed(self) -> Self:
-        values = {name: getattr(self, name) for name in OBJECTIVES}
-        if not math.isclose(sum(values.values()), 1.0, abs_tol=1e-6):
-            raise ValueError(f"weights must sum to 1; got {values}")
-        for name, (low, high) in WEIGHT_RANGES.items():
-            if not self.is_free and not low - 1e-9 <= values[name] <= high + 1e-9:
-                raise ValueError(
-                    f"weight of {name} must be in [{low}, {high}]; got {values[name]} "
-                    "(is_free=True lifts the ranges)"
-                )
-        return self
-
-    def values(self) -> tuple[float, ...]:
-        """In the order of OBJECTIVES."""
-        return tuple(getattr(self, name) for name in OBJECTIVES)
-
-
-class CloudConfig(Frozen):
-    """What may be changed about the simulated cloud, with its unit in the name.
-
-    Figures without a source beside them are assumptions, chosen to be ordinary.
-    """
-
-    machine_type: str = "n2-standard-4"
-    disk_type: str = "pd-standard"
-    zones: int = Field(default=3, ge=1, le=6)
-    committed_share: float = Field(default=0.2, ge=0, le=1)  # of the peak's VMs, 1-year commitment
-    quota_share: float = Field(default=3.0, gt=0)  # capacity allowed, of the reference peak
-    initial_utilisation: float = Field(default=0.6, gt=0, le=1)
-
-    # Delays: CLOUD_FACTS D5 fits, medians in seconds and sigmas of the logarithm.
-    vm_boot_median_s: float = Field(default=20.0, gt=0)
-    vm_boot_sigma: float = Field(default=0.52, ge=0)  # p95 47 s
-    vm_warm_up_s: tuple[float, float] = (5.0, 40.0)
-    database_median_s: float = Field(default=660.0, gt=0)
-    database_sigma: float = Field(default=0.4, ge=0)
-
-    # Spot: hazard per hour by age (first clock hour, second, third, later), from the Kaplan-Meier
-    # estimate over 1,442 VMs with user stops censored; half of it comes in zone-wide shocks.
-    spot_hazard_per_h: tuple[float, float, float, float] = (0.161, 0.051, 0.051, 0.012)
-    spot_shock_share: float = Field(default=0.5, ge=0, le=1)
-    # Shocks: a zone out of spot capacity, 2.3 % of the time for an hour on average (skypilot
-    # spot-traces, 45.6 h of two zones: 0.02 % and 4.6 %).
-    spot_shock_time_share: float = Field(default=0.023, gt=0, lt=1)
-    spot_shock_hours: float = Field(default=1.0, gt=0)
-    spot_price_sigma_per_day: float = Field(default=0.05, ge=0)
-
-    # Database: Cloud SQL.
-    qps_per_vcpu: float = Field(default=500.0, gt=0)
-    read_share: float = Field(default=0.8, ge=0, le=1)
-    database_gib_per_vcpu: float = Field(default=4.0, gt=0)
-    database_stored_share: float = Field(default=0.05, ge=0)  # of the data on disks
-    failover_per_step: float = Field(default=1e-3, ge=0, le=1)  # one in 3.5 days
-    failover_s: float = Field(default=120.0, ge=0)  # 60 s of missed heartbeats, 60 s of switching
-    resize_downtime_s: float = Field(default=30.0, ge=0)
-
-    # Traffic: which part of the served bytes is charged how.
-    internet_share: float = Field(default=0.1, ge=0, le=1)  # of web traffic; the rest is internal
-    inter_zone_share: float = Field(default=0.1, ge=0, le=1)  # of all traffic
-
-    # A web request: mean service time at each station, its squared coefficient of variation.
-    propagation_ms: float = Field(default=20.0, ge=0)
-    compute_ms: float = Field(default=20.0, gt=0)
-    storage_ms: float = Field(default=4.0, gt=0)
-    network_ms: float = Field(default=2.0, gt=0)
-    database_ms: float = Field(default=8.0, gt=0)
-    arrival_scv: float = Field(default=1.0, ge=0)
-    service_scv: float = Field(default=1.0, gt=0)
-    storage_channels: float = Field(default=8.0, ge=1)
-    network_channels: float = Field(default=4.0, ge=1)
-    slo_ms: float = Field(default=150.0, gt=0)
-    web_timeout_s: float = Field(default=30.0, gt=0)  # the load balancer's default backend timeout
-    batch_deadline_steps: int = Field(default=24, ge=1)
-    ml_deadline_steps: int = Field(default=72, ge=1)
-    interference: float = Field(default=0.8, ge=0, le=1)  # of background work on web latency
-    blocking: float = Field(default=0.5, ge=0)  # extra CPU of retries when the database starves
-
-    # Reward.
-    weights: Weights = Weights()
-    local_share: float = Field(default=0.2, ge=0, le=1)
-    violation_scale: float = Field(default=0.05, gt=0)  # of SLO violations: 1 - 1/e of the penalty
-    failure_scale: float = Field(default=0.02, gt=0)  # of lost work: the same
-
-    @model_validator(mode="after")
-    def _is_possible(self) -> Self:
-        if self.slo_ms <= self.propagation_ms:
-            raise ValueError(f"slo_ms {self.slo_ms} must exceed propagation_ms")
-        low, high = self.vm_warm_up_s
-        if not 0 <= low <= high:
-            raise ValueError(f"vm_warm_up_s must be (low, high); got {self.vm_warm_up_s}")
-        if min(self.spot_hazard_per_h) < 0:
-            raise ValueError(f"spot_hazard_per_h must be >= 0; got {self.spot_hazard_per_h}")
-        return self
+# Hazard of preemption in the first hour by VM size over that of all sizes together, from the
+# Kaplan-Meier estimates of CLOUD_FACTS D6 (.078, .111, .160, .213 against .149).
+_SIZE_VCPU: Final = (2.0, 4.0, 16.0, 32.0)
+_SIZE_FACTOR: Final = (0.503, 0.730, 1.081, 1.485)
 
 
 class Reference(Frozen):
@@ -145,13 +41,20 @@ class Reference(Frozen):
     Agents trained at one reference must be evaluated at it: pass the training environment's.
 
     Attributes:
-        peak: p99 over steps of the load of each service (vCPU, IOPS, Gbps, database vCPU).
-        stored_gib: the same of the data on disks.
+        peak: p99 over steps of the load of each service (vCPU, IOPS, Gbps, database vCPU); of
+            compute, the dominant of CPU and memory, in vCPUs of the general kind of machine.
+        memory_gib: the same of the memory held.
+        ml_vcpu: the same of the ML class's CPU.
+        requests_per_s: the same of web requests.
+        stored_gib: the same of the data stored.
         web_gbps: mean traffic of the web class.
         all_gbps: mean traffic of all classes.
     """
 
     peak: tuple[float, float, float, float]
+    memory_gib: float = Field(gt=0)
+    ml_vcpu: float = Field(ge=0)
+    requests_per_s: float = Field(ge=0)
     stored_gib: float = Field(gt=0)
     web_gbps: float = Field(ge=0)
     all_gbps: float = Field(ge=0)
@@ -163,20 +66,16 @@ class Reference(Frozen):
         return self
 
 
-def service_work(demand: DemandBatch, machine: MachineType, qps_per_vcpu: float) -> NDArray:
-    """(B, T, C, 5) demand in the units of the services, requests/s last.
-
-    Compute is the dominant resource: vCPUs, or the vCPUs of the VMs that hold the memory where that
-    is more (a VM brings both in a fixed ratio).
-    """
-    channel = {name: demand.values[..., i] for i, name in enumerate(CHANNELS)}
-    gib_per_vcpu = machine.memory_gib / machine.vcpu
+def service_work(values: NDArray, qps_per_vcpu: float) -> NDArray:
+    """(..., C, R+1) demand (..., C, channels) in the units of the resources, requests/s last."""
+    channel = {name: values[..., i] for i, name in enumerate(CHANNELS)}
     return np.stack(
         [
-            np.maximum(channel["compute_vcpu"], channel["memory_gib"] / np.float32(gib_per_vcpu)),
+            channel["compute_vcpu"],
             channel["storage_iops"],
             channel["network_gbps"],
             channel["database_qps"] / np.float32(qps_per_vcpu),
+            channel["memory_gib"],
             channel["requests_per_s"],
         ],
         axis=-1,
@@ -192,18 +91,30 @@ def measure_reference(
         ValueError: some service has no demand at all.
     """
     demand = generator.sample(_REFERENCE_EPISODES, steps, np.random.default_rng(0))
+    return reference_of(demand, config, catalog, generator.name)
+
+
+def reference_of(
+    demand: DemandBatch, config: CloudConfig, catalog: PriceCatalog, name: str
+) -> Reference:
+    """The reference of episodes of demand called `name`; raises like `measure_reference`."""
     machine = catalog.machine(config.machine_type)
-    work = service_work(demand, machine, config.qps_per_vcpu)[..., :4]
+    work = service_work(demand.values, config.qps_per_vcpu)
+    total = work.sum(2)
     stored = demand.values[..., CHANNELS.index("storage_gib")].sum(-1)
-    vcpu, iops, gbps, database = (float(p) for p in np.quantile(work.sum(2), 0.99, axis=(0, 1)))
-    stored_gib = float(np.quantile(stored, 0.99))
+    dominant = np.maximum(total[..., 0], total[..., 4] * (machine.vcpu / machine.memory_gib))
+    peaks = [dominant, *(total[..., i] for i in range(1, 5)), stored]
+    vcpu, iops, gbps, database, memory, stored_gib = (float(np.quantile(p, 0.99)) for p in peaks)
     scales = dict(zip(SERVICE_UNITS, (vcpu, iops, gbps, database), strict=True))
-    nothing = [name for name, value in (scales | {"stored_gib": stored_gib}).items() if value <= 0]
-    if nothing:
-        raise ValueError(f"generator {generator.name!r} has no demand for {', '.join(nothing)}")
+    scales |= {"memory_gib": memory, "stored_gib": stored_gib}
+    if nothing := [unit for unit, value in scales.items() if value <= 0]:
+        raise ValueError(f"generator {name!r} has no demand for {', '.join(nothing)}")
     means = work[..., 2].mean((0, 1))
     return Reference(
         peak=(vcpu, iops, gbps, database),
+        memory_gib=memory,
+        ml_vcpu=float(np.quantile(work[:, :, CLASSES.index("ml"), 0], 0.99)),
+        requests_per_s=float(np.quantile(work[:, :, CLASSES.index("web"), -1], 0.99)),
         stored_gib=stored_gib,
         web_gbps=float(means[CLASSES.index("web")]),
         all_gbps=float(means.sum()),
@@ -217,28 +128,76 @@ class CloudParams:
     config: CloudConfig
     catalog: PriceCatalog
     reference: Reference
-    machine: MachineType
+    machines: tuple[MachineType, MachineType, MachineType, MachineType]  # by kind
     disk: DiskType
     step_s: float
     device: torch.device
-    peak: Tensor  # (S,) reference load
-    quota: Tensor  # (S,) largest capacity
-    units_per_load: Tensor  # (S,) VMs per vCPU, disk steps per IOPS, proxies per Gbps, tier steps
-    service_s: Tensor  # (S,) mean service time of a web request
-    drain: Tensor  # (C, 1) part of a class's backlog the autoscalers count as load
-    lags: Tensor  # (S, W) age in steps of a load the scale-in window may hold; disks: only now
-    slots: Tensor  # (D,) 1, 2, ...
-    can_shrink: Tensor  # (K,) 0 for disks
-    is_exclusive: Tensor  # (K,) bool: no new order while one is pending (Cloud SQL's tier)
-    spread: Tensor  # (Z,) rounds whole spot VMs over zones
-    weights: Tensor  # (4,)
+    peak: Tensor  # (S, 1) reference load
+    quota: Tensor  # (S, 1) largest capacity
+    vcpu: Tensor  # (M·Z, 1) of a VM, 0 for GPU VMs: their CPUs feed the GPU
+    memory_gib: Tensor  # (M·Z, 1) of a VM, 0 for GPU VMs
+    is_gpu: Tensor  # (M·Z, 1)
+    home: Tensor  # (Z, 1) 1 for the zone where the database's primary lives
+    service_s: Tensor  # (S, 1) mean service time of a web request
+    drain: Tensor  # (C, 1, 1) part of a class's backlog the autoscalers count as load
+    lags: Tensor  # (W, 1, 1) age in steps of a measured load
+    slots: Tensor  # (D, 1, 1) 1, 2, ...
+    hazard: Tensor  # (2, A, M, 1, 1) chance of preemption in a step: in quiet times, more in shocks
+    weights: Tensor  # (4, 1)
+
+    @property
+    def machine(self) -> MachineType:
+        """The general kind."""
+        return self.machines[0]
 
     @property
     def committed_vms(self) -> float:
-        """VMs bought for a year: the committed share of the reference peak, whole."""
+        """VMs under commitment at the start: the committed share of the reference peak, whole."""
         return float(
             math.floor(self.config.committed_share * self.reference.peak[0] / self.machine.vcpu)
         )
+
+    @property
+    def hot_gib(self) -> float:
+        """GiB of the database that are read often."""
+        return self.database_gib * self.config.redis_hot_share
+
+    @property
+    def database_gib(self) -> float:
+        """GiB in the database at the reference."""
+        return self.reference.stored_gib * self.config.database_stored_share
+
+    @property
+    def iops_per_gib(self) -> float:
+        """What a GiB of disk carries: its IOPS, or its throughput in operations if that is less."""
+        by_throughput = self.disk.mib_s_per_gib * 1024.0 / self.config.io_kib
+        return min(self.disk.iops_per_gib, by_throughput)
+
+    @property
+    def steps_per_hour(self) -> float:
+        """Steps in an hour."""
+        return 3600.0 / self.step_s
+
+
+def size_factor(vcpu: float) -> float:
+    """Preemption hazard of a VM of this size over the mean, linear in log2 of the size."""
+    return float(np.interp(math.log2(vcpu), np.log2(_SIZE_VCPU), _SIZE_FACTOR))
+
+
+def _hazard(config: CloudConfig, machines: tuple[MachineType, ...], step_s: float) -> Tensor:
+    """(2, A, M, 1, 1) chance in quiet times, and what a zone's shock adds.
+
+    A multiplier of mean 1 is shared by a zone: `1 - shock_share` in quiet times, far more in a
+    shock. Preemptions of a zone are so correlated (SkyServe, EuroSys 2025).
+    """
+    quiet = 1.0 - config.spot_shock_share
+    stormy = quiet + config.spot_shock_share / config.spot_shock_time_share
+    hours = step_s / 3600.0
+    by_age = torch.tensor(config.spot_hazard_per_h) * (config.spot_hazard_factor * hours)
+    by_size = torch.tensor([size_factor(machine.vcpu) for machine in machines])
+    rate = by_age[:, None] * by_size
+    calm, storm = -torch.expm1(-quiet * rate), -torch.expm1(-stormy * rate)
+    return torch.stack((calm, storm - calm))[..., None, None]
 
 
 def build_params(
@@ -251,8 +210,8 @@ def build_params(
     """Resolve a configuration.
 
     Raises:
-        ValueError: the catalogue lacks the machine or disk, or no Cloud SQL instance could ever
-            carry the reference peak.
+        ValueError: the catalogue lacks a machine or the disk, the GPU kind has no GPU, or no Cloud
+            SQL instance could ever carry the reference peak.
     """
     largest = MAX_TIER_VCPU / (1.0 - config.read_share * 0.75)  # the primary and three replicas
     if reference.peak[3] > largest:
@@ -261,51 +220,45 @@ def build_params(
             f"primary with three replicas gives {largest:.0f}. Scale the demand down, or raise "
             f"qps_per_vcpu (now {config.qps_per_vcpu:g})"
         )
-    machine = catalog.machine(config.machine_type)
-    disk = catalog.disk(config.disk_type)
+    names = (config.machine_type, config.highmem_type, config.arm_type, config.gpu_type)
+    general, highmem, arm, gpu = (catalog.machine(name) for name in names)
+    if gpu.gpus < 1:
+        raise ValueError(f"gpu_type {gpu.name!r} has no GPU")
+    machines = (general, highmem, arm, gpu)
 
-    def tensor(values: list[float] | tuple[float, ...]) -> Tensor:
-        return torch.tensor(values, dtype=torch.float32, device=device)
+    def tensor(values: object, *shape: int) -> Tensor:
+        return torch.tensor(values, dtype=torch.float32, device=device).reshape(*shape)
 
-    peak = tensor(reference.peak)
+    by_kind = torch.tensor(
+        [
+            [m.vcpu for m in machines[:3]] + [0.0],
+            [m.memory_gib for m in machines[:3]] + [0.0],
+            [0.0, 0.0, 0.0, 1.0],
+        ],
+        dtype=torch.float32,
+        device=device,
+    ).repeat_interleave(config.zones, 1)[..., None]
+    peak = tensor(reference.peak, len(SERVICES), 1)
     deadlines = (1.0, config.batch_deadline_steps / 4, config.ml_deadline_steps / 4)
+    times_ms = (config.compute_ms, config.storage_ms, config.network_ms, config.database_ms)
     return CloudParams(
         config=config,
         catalog=catalog,
         reference=reference,
-        machine=machine,
-        disk=disk,
+        machines=machines,
+        disk=catalog.disk(config.disk_type),
         step_s=step_s,
         device=device,
         peak=peak,
         quota=peak * config.quota_share,
-        units_per_load=tensor(
-            [
-                1 / machine.vcpu,
-                1 / (disk.iops_per_gib * DISK_STEP_GIB),
-                1 / PROXY_GBPS,
-                1 / TIER_STEP_VCPU,
-            ]
-        ),
-        service_s=tensor(
-            [
-                config.compute_ms / 1e3,
-                config.storage_ms / 1e3,
-                config.network_ms / 1e3,
-                config.database_ms / 1e3,
-            ]
-        ),
-        drain=tensor([1 / max(1.0, steps) for steps in deadlines])[:, None],
-        lags=tensor(
-            [
-                float(lag) if service != "storage" or lag == 0 else math.inf
-                for service in SERVICES
-                for lag in range(HISTORY)
-            ]
-        ).view(len(SERVICES), HISTORY),
-        slots=torch.arange(1, DELAY_SLOTS + 1, dtype=torch.float32, device=device),
-        can_shrink=tensor([1, 1, 0, 1, 1, 1]),
-        is_exclusive=tensor([0, 0, 0, 0, 1, 0]) > 0,
-        spread=torch.arange(config.zones - 1, -1, -1, dtype=torch.float32, device=device),
-        weights=tensor(config.weights.values()),
+        vcpu=by_kind[0],
+        memory_gib=by_kind[1],
+        is_gpu=by_kind[2],
+        home=tensor([1.0] + [0.0] * (config.zones - 1), config.zones, 1),
+        service_s=tensor([ms / 1e3 for ms in times_ms], len(SERVICES), 1),
+        drain=tensor([1 / max(1.0, steps) for steps in deadlines], len(CLASSES), 1, 1),
+        lags=torch.arange(HISTORY, dtype=torch.float32, device=device)[:, None, None],
+        slots=torch.arange(1, DELAY_SLOTS + 1, dtype=torch.float32, device=device)[:, None, None],
+        hazard=_hazard(config, machines, step_s).to(device),
+        weights=tensor(config.weights.values(), 4, 1),
     )

@@ -1,8 +1,9 @@
-"""Serving: demand meets capacity, what does not fit waits or is lost, latency follows.
+"""Serving: demand meets capacity, what does not fit waits or is lost and comes again.
 
-A request crosses network, compute, database and storage, so each class is served as far as the
-narrowest of the four lets it (throughput is a minimum, latency a sum). Web goes first; batch and ML
-share what is left. Providing the capacity belongs to `scaling`.
+A request crosses network, compute, cache or database, and storage, so each class is served as far
+as the narrowest of the five resources lets it (throughput is a minimum, latency a sum). Web goes
+first, then background work that falls due, then the rest. Providing the capacity belongs to
+`scaling`, how long a request takes to `latency`.
 """
 
 from dataclasses import dataclass
@@ -11,139 +12,176 @@ import torch
 from torch import Tensor
 
 from marl.cloud.params import CloudParams
-from marl.cloud.queueing import RHO_MAX, Z95, gamma_below, gamma_quantile, gamma_spread, waits
-from marl.cloud.types import WeatherStep
+from marl.cloud.rounding import Rounding
+from marl.cloud.types import RESOURCES, WeatherStep
 
 _EPS = 1e-6
+_R = len(RESOURCES)
+
+
+@dataclass(frozen=True)
+class Offered:
+    """Work that asks to be served in a step, after the caches took their part."""
+
+    work: Tensor  # (C, R+1, B) arrivals and backlog
+    on_gpu: Tensor  # (B,) vCPUs of ML work that GPUs take over
+    load: Tensor  # (R, B) arrivals alone, summed over classes
+    hits_vcpu: Tensor  # (B,) web work the CDN answered, in the vCPUs it would have cost
+    hits_gbps: Tensor  # (B,) the same in traffic
+    hits_per_s: Tensor  # (B,) the same in requests
+    redis_hit: Tensor  # (B,) share of the database's reads that Redis answers
+    requests_per_s: Tensor  # (B,) web requests, those that come again included
 
 
 @dataclass(frozen=True)
 class Served:
     """One step's service."""
 
-    backlog: Tensor  # (B, C, 5) carried into the next step
-    served: Tensor  # (B, 2) background work served since the episode began
-    offered: Tensor  # (B, S) arrivals and backlog of all classes
-    used: Tensor  # (B, S) capacity that did work (retries included)
-    utilisation: Tensor  # (B, S) used / capacity, in [0, 1]
-    shortage: Tensor  # (B, S) share of the web's demand that the service could not carry
-    gbps: Tensor  # (B, 2) traffic served, of web and of all classes
-    dropped_share: Tensor  # (B,) of the web requests that were resolved in this step
-    dropped: Tensor  # (B,) web requests
-    on_time_share: Tensor  # (B,) of the work that fell due: web within the SLO, background in time
-    latency_share: Tensor  # (B,) of the web requests served: those within the SLO
-    latency_p50_s: Tensor  # (B,)
-    latency_p95_s: Tensor  # (B,)
-    sojourn_s: Tensor  # (B, S) mean time of a web request at each station
+    backlog: Tensor  # (C, R+1, B) carried into the next step
+    served: Tensor  # (2, B) background work served since the episode began
+    retries: Tensor  # (B,) requests/s that will come again
+    used: Tensor  # (R, B) capacity that did work
+    utilisation: Tensor  # (R, B) used / capacity, in [0, 1]
+    shortage: Tensor  # (R, B) share of the web's demand that the resource could not carry
+    gap: Tensor  # (B,) widest difference between the shares that services could carry
+    rho: Tensor  # (R, B) load that a web request meets
+    web_share: Tensor  # (B,) of the web's offered work served in this step
+    kept: Tensor  # (B,) of it carried into the next
+    lost_share: Tensor  # (B,) of it lost
+    web_gbps: Tensor  # (B,)
+    all_gbps: Tensor  # (B,)
+    gpu_used: Tensor  # (B,) of GPU capacity, in [0, 1]
+    late: Tensor  # (2, B) background work that fell due in this step and was not done
     blocked: Tensor  # (B,) extra CPU a request costs because the database starves, as a share
 
 
-def serve(
+def offer(
     backlog: Tensor,
+    retries: Tensor,
+    cdn: Tensor,
+    redis_gib: Tensor,
+    gpu_vms: Tensor,
+    weather: WeatherStep,
+    params: CloudParams,
+) -> Offered:
+    """Arrivals with retries, less what the CDN and Redis answer, and the backlog.
+
+    Args:
+        backlog: (C, R+1, B) carried over.
+        retries: (B,) requests/s that come again.
+        cdn: (B,) share of cacheable requests that hit.
+        redis_gib: (B,) of cache in service.
+        gpu_vms: (B,) in service.
+        weather: this step's arrivals.
+        params: of the cloud.
+    """
+    config = params.config
+    arriving = weather.work
+    requests = arriving[0, _R]
+    again = 1.0 + retries / requests.clamp_min(_EPS)
+    web = arriving[0] * torch.where(requests > _EPS, again, 1.0)
+    hit = cdn * config.cacheable_share
+    reaching = web * (1.0 - hit)
+    redis_hit = redis_hits(redis_gib, params)
+    work = torch.cat((reaching[None], arriving[1:]))
+    # Redis answers reads of every class; the other rows are as they were.
+    database = work[:, 3:4] * (1.0 - config.read_share * redis_hit)
+    work = torch.cat((work[:, :3], database, work[:, 4:]), 1)
+    total = backlog + work
+    on_gpu = torch.minimum(gpu_vms * config.gpu_vcpu, config.gpu_fit_share * total[2, 0])
+    return Offered(
+        work=total,
+        on_gpu=on_gpu,
+        load=work[:, :_R].sum(0),
+        hits_vcpu=web[0] * hit,
+        hits_gbps=web[2] * hit,
+        hits_per_s=web[_R] * hit,
+        redis_hit=redis_hit,
+        requests_per_s=web[_R],
+    )
+
+
+def redis_hits(redis_gib: Tensor, params: CloudParams) -> Tensor:
+    """(B,) share of reads that Redis answers: the most, times the square root of what is cached.
+
+    Under Zipf's law with exponent near 1/2 the p most popular of n items draw a share √(p/n) of
+    the reads (L. Breslau et al., "Web caching and Zipf-like distributions", INFOCOM 1999: caches
+    see exponents below 1; the exponent taken here is an assumption).
+    """
+    cached = (redis_gib * (1.0 / max(params.hot_gib, _EPS))).clamp_max(1.0)
+    # A little added before the root: its slope at an empty cache stays finite.
+    return params.config.redis_hit_share * (torch.sqrt(cached + 1e-4) - 1e-2) * (1.0 / 0.99005)
+
+
+def serve(
+    offered: Offered,
     served: Tensor,
     capacity: Tensor,
-    tier_vcpu: Tensor,
+    gpu_vcpu: Tensor,
     weather: WeatherStep,
+    rounding: Rounding,
     params: CloudParams,
 ) -> Served:
     """Serve one step.
 
     Args:
-        backlog: (B, C, 5) carried over.
-        served: (B, 2) background work served before, vCPU times steps.
-        capacity: (B, S) in the unit of each service.
-        tier_vcpu: (B,) vCPUs of one database node: the servers of its queue.
-        weather: this step's arrivals and due work.
+        offered: work that asks to be served.
+        served: (2, B) background work served before, vCPU times steps.
+        capacity: (R, B) in the unit of each resource.
+        gpu_vcpu: (B,) vCPUs that the GPUs replace.
+        weather: this step's due work.
+        rounding: exact or smooth.
         params: of the cloud.
     """
     config = params.config
-    offered = backlog + weather.work
-    web = offered[:, 0, :4]
-    background = offered[:, 1, :4] + offered[:, 2, :4]
+    web, batch, ml = (offered.work[c, :_R] for c in range(3))
+    ml = torch.cat(((ml[0] - offered.on_gpu)[None], ml[1:]))
 
     # A starved database holds compute's workers: waiting requests poll, time out and retry.
-    starved = (web[:, 3] / capacity[:, 3].clamp_min(_EPS) - 1.0).clamp(0.0, 1.0)
+    starved = (web[3] / capacity[3].clamp_min(_EPS) - 1.0).clamp(0.0, 1.0)
     blocked = config.blocking * starved
-    usable = torch.cat(((capacity[:, 0] / (1.0 + blocked))[:, None], capacity[:, 1:]), 1)
-    usable = usable.clamp_min(_EPS)
+    usable = torch.cat(((capacity[0] / (1.0 + blocked))[None], capacity[1:])).clamp_min(_EPS)
 
-    web_fit = (usable / web.clamp_min(_EPS)).clamp_max(1.0)
-    web_share = web_fit.amin(1)
-    web_used = web_share[:, None] * web
+    web_fit = usable / web.clamp_min(_EPS)
+    web_share = rounding.least(web_fit)
+    web_used = web_share * web
     left = (usable - web_used).clamp_min(0.0)
-    share = (left / background.clamp_min(_EPS)).amin(1).clamp_max(1.0)
-    used = web_used + share[:, None] * background
 
-    # Web requests wait at most the time-out: what would wait longer is lost.
+    # Background: first what falls due by the end of this step, then the rest.
+    waiting = offered.work[1:, 0]
+    urgent = ((weather.due - served).clamp_min(0.0) / waiting.clamp_min(_EPS)).clamp_max(1.0)
+    first = urgent[0] * batch + urgent[1] * ml
+    first_share = rounding.least(left / first.clamp_min(_EPS))
+    left = (left - first_share * first).clamp_min(0.0)
+    rest = (1.0 - urgent[0]) * batch + (1.0 - urgent[1]) * ml
+    rest_share = rounding.least(left / rest.clamp_min(_EPS))
+    shares = urgent * first_share + (1.0 - urgent) * rest_share
+    used = web_used + first_share * first + rest_share * rest
+
+    # Web requests wait at most the time-out: what would wait longer is lost, part comes again.
     unserved = 1.0 - web_share
     kept = torch.minimum(unserved, web_share * (config.web_timeout_s / params.step_s))
     lost = unserved - kept
-    waiting = 1.0 - share
-    carried = offered * torch.stack((kept, waiting, waiting), 1)[:, :, None]
-
-    rho = (web + config.interference * torch.minimum(background, (usable - web).clamp_min(0.0))) / (
-        usable
-    )
-    latency = _latency(rho, web_share, kept, tier_vcpu, params)
-    p50, p95, within, sojourn = latency
-
-    resolved = web_share + lost
-    background_served = served + offered[:, 1:, 0] * share[:, None]
-    late = torch.minimum((weather.due - background_served).clamp_min(0.0), weather.due_now)
-    due_web = web[:, 0] * resolved
-    due = due_web + weather.due_now.sum(1)
-    on_time = web[:, 0] * web_share * within + (weather.due_now - late).sum(1)
+    carried = torch.stack((kept, 1.0 - shares[0], 1.0 - shares[1]))
+    done = served + waiting * shares
+    background = batch + ml
+    disturbing = config.interference * torch.minimum(background, (usable - web).clamp_min(0.0))
+    fits = web_fit.clamp_max(1.0)
     return Served(
-        backlog=carried,
-        served=background_served,
-        offered=web + background,
+        backlog=offered.work * carried[:, None],
+        served=done,
+        retries=config.retry_share * lost * offered.work[0, _R],
         used=used,
         utilisation=(used / usable).clamp_max(1.0),
-        shortage=1.0 - web_fit,
-        gbps=torch.stack((web_used[:, 2], used[:, 2]), 1),
-        dropped_share=lost / resolved.clamp_min(_EPS),
-        dropped=offered[:, 0, 4] * lost * params.step_s,
-        on_time_share=torch.where(due > _EPS, on_time / due.clamp_min(_EPS), 1.0),
-        latency_share=within,
-        latency_p50_s=p50,
-        latency_p95_s=p95,
-        sojourn_s=sojourn,
+        shortage=1.0 - fits,
+        gap=fits.amax(0) - fits.amin(0),
+        rho=(web + disturbing) / usable,
+        web_share=web_share,
+        kept=kept,
+        lost_share=lost,
+        web_gbps=web_used[2],
+        all_gbps=used[2],
+        gpu_used=(offered.on_gpu * shares[1] / gpu_vcpu.clamp_min(_EPS)).clamp_max(1.0),
+        late=torch.minimum((weather.due - done).clamp_min(0.0), weather.due_now),
         blocked=blocked,
     )
-
-
-def _latency(
-    rho: Tensor, web_share: Tensor, kept: Tensor, tier_vcpu: Tensor, params: CloudParams
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """p50 and p95 in s, the share within the SLO, and the mean time at each station.
-
-    `rho` is the load offered to each station, not what upstream let through: the latency of a
-    station then never rises because another one got more capacity.
-    """
-    config = params.config
-    ones = torch.ones_like(tier_vcpu)
-    servers = torch.stack(
-        (
-            ones * float(params.machine.vcpu),  # the balancer picks a VM: its vCPUs are the servers
-            ones * config.storage_channels,
-            ones * config.network_channels,
-            tier_vcpu.clamp_min(1.0),
-        ),
-        1,
-    )
-    variability = 0.5 * (config.arrival_scv + config.service_scv)
-    wait, wait_variance = waits(rho.clamp(0.0, RHO_MAX), servers, params.service_s, variability)
-    sojourn = wait + params.service_s
-    mean = sojourn.sum(1)
-    variance = (wait_variance + config.service_scv * params.service_s**2).sum(1)
-    spread = gamma_spread(mean, variance)
-    # The queue left at the end of the step grew evenly over it: a fluid wait from 0 to this.
-    longest = kept / web_share.clamp_min(_EPS) * params.step_s
-    longest = longest.clamp_max(config.web_timeout_s)
-    base = config.propagation_ms / 1e3
-    limit = config.slo_ms / 1e3
-    within = gamma_below(limit - base, mean, spread)
-    within = within * limit / torch.clamp_min(longest, limit)
-    p50 = base + gamma_quantile(mean, spread, 0.0) + 0.5 * longest
-    p95 = base + gamma_quantile(mean, spread, Z95) + 0.95 * longest
-    return p50, p95, within, sojourn

@@ -1,15 +1,15 @@
 """Weather: everything that happens to the clouds whatever the agents do, drawn before the episode.
 
-Demand, spot prices, preemption, delays and failovers of whole episodes, so that policies are
-compared on the same weather and a central critic may be shown what is to come. What the weather
-does to the clouds belongs to `dynamics`.
+Demand, prices, outages, stock-outs, delays and failures of whole episodes, so that policies are
+compared on the same weather and a central critic may be shown it. What the weather does to the
+clouds belongs to `dynamics`; what agents are told of it to `foresight`; random events to `events`.
 
 Episodes are numbered (environment i, episode k) and drawn in blocks of `BLOCK` environments, each
 from its own seed: environment i meets the same weather however many run beside it.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Final
 
 import numpy as np
@@ -17,14 +17,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from marl.cloud.events import Happenings, chain_count, happenings
+from marl.cloud.foresight import foresight
 from marl.cloud.params import CloudParams, service_work
-from marl.cloud.types import DELAY_SLOTS, WeatherStep
-from marl.workload.demand import CHANNELS, DemandBatch, DemandGenerator
+from marl.cloud.types import DELAY_SLOTS, KINDS, REQUEST_SLOTS, WORK, WeatherStep
+from marl.workload.demand import CHANNELS, CLASSES, KNOWN, DemandBatch, DemandGenerator
 
 BLOCK: Final = 16
-CALENDAR: Final = ("day_sin", "day_cos", "week_sin", "week_cos", "spot_ratio")
-_DAY_US: Final = 86_400_000_000
-_WEEK_US: Final = 7 * _DAY_US
+OUTLOOK: Final = ("load_compute", "load_storage", "load_network", "load_database", "spot_ratio")
+_NORMALS: Final = 4  # spot price, boot of a VM, database change, Redis
+_UNIFORMS: Final = 4  # losses, warm-up of a VM, of a GPU, failover
 
 
 @dataclass(frozen=True)
@@ -32,14 +34,27 @@ class Weather:
     """The weather of one episode of each cloud.
 
     Attributes:
-        steps: one `WeatherStep` for each of the T steps.
-        calendar: (T + 1, B, 5) what everybody may know at the start of step t (`CALENDAR`).
-        outlook: (T, B, 5) load of each service over its reference peak, and the spot ratio.
+        packed: (T, rows, B) every field of `WeatherStep`, one after the other.
+        zones: Z.
+        told: (T + 1, F, B) what everybody may know at the start of step t (`foresight.FORESIGHT`).
+        due: (T + longest deadline + 1, 2, B) batch and ML work due by the end of each step, as far
+            as it has arrived: row t + k is what a team at step t knows to be due k steps later.
+        outlook: (T, 5, B) load of each service over its reference peak, and the spot ratio.
     """
 
-    steps: tuple[WeatherStep, ...]
-    calendar: Tensor
+    packed: Tensor
+    zones: int
+    told: Tensor
+    due: Tensor
     outlook: Tensor
+
+    def __len__(self) -> int:
+        """T."""
+        return len(self.packed)
+
+    def at(self, step: int) -> WeatherStep:
+        """The weather of step `step`, 0 .. T - 1."""
+        return unpack(self.packed[step], self.zones)
 
     def future(self, step: int, horizon: int) -> Tensor:
         """(B, horizon, 5) `outlook` of the next steps, for critics; actors must not be shown it.
@@ -47,7 +62,45 @@ class Weather:
         Beyond the episode's end the last step is repeated.
         """
         ahead = torch.arange(step, step + horizon, device=self.outlook.device)
-        return self.outlook[ahead.clamp_max(len(self.outlook) - 1)].transpose(0, 1)
+        return self.outlook[ahead.clamp_max(len(self.outlook) - 1)].permute(2, 0, 1)
+
+    def repeated(self, copies: int) -> "Weather":
+        """The same weather for `copies` times as many clouds, copy by copy."""
+        return Weather(
+            packed=self.packed.repeat(1, 1, copies),
+            zones=self.zones,
+            told=self.told.repeat(1, 1, copies),
+            due=self.due.repeat(1, 1, copies),
+            outlook=self.outlook.repeat(1, 1, copies),
+        )
+
+
+def row_shapes(zones: int) -> dict[str, tuple[int, ...]]:
+    """Shape without B of each field of `WeatherStep`, in their order; () is a single row."""
+    shapes: dict[str, tuple[int, ...]] = {field.name: () for field in fields(WeatherStep)}
+    return shapes | {
+        "work": (len(CLASSES), len(WORK)),
+        "due": (2,),
+        "due_now": (2,),
+        "spot_ratio": (len(KINDS),),
+        "is_shocked": (zones,),
+        "is_sold_out": (len(KINDS) * zones,),
+        "is_up": (zones,),
+        "delay": (4,),
+    }
+
+
+def unpack(rows: Tensor, zones: int) -> WeatherStep:
+    """The views of one step's rows (rows, B)."""
+    parts: dict[str, Tensor] = {}
+    start = 0
+    for name, shape in row_shapes(zones).items():
+        size = math.prod(shape)
+        parts[name] = rows[start : start + size].view(*shape, -1)
+        if not shape:
+            parts[name] = rows[start]
+        start += size
+    return WeatherStep(**parts)
 
 
 @dataclass(frozen=True)
@@ -55,8 +108,8 @@ class _Draws:
     """Random numbers of one block; time before clouds is turned round later."""
 
     demand: DemandBatch
-    normal: Tensor  # (BLOCK, T + 1, 3) spot price, VM boot, database change
-    uniform: Tensor  # (BLOCK, T, Z + 3) zone shocks, preemption, warm-up, failover
+    normal: Tensor  # (BLOCK, T + 1, _NORMALS)
+    uniform: Tensor  # (BLOCK, T, chains + _UNIFORMS)
     start: Tensor  # (BLOCK,) uniform: where in its range the spot price begins
 
 
@@ -85,19 +138,12 @@ def draw_weather(
         _draw_block(generator, steps, np.random.SeedSequence(seed, spawn_key=(episode, b)), params)
         for b in range(math.ceil(num_envs / BLOCK))
     ]
-    rows = slice(0, num_envs)
-    work = np.concatenate(
-        [service_work(block.demand, params.machine, params.config.qps_per_vcpu) for block in blocks]
-    )[rows]
-    stored_channel = CHANNELS.index("storage_gib")
-    stored = np.concatenate([b.demand.values[..., stored_channel].sum(-1) for b in blocks])[rows]
-    start_us = np.concatenate([block.demand.start_us for block in blocks])[rows]
-    normal = torch.cat([block.normal for block in blocks])[rows].transpose(0, 1)
-    uniform = torch.cat([block.uniform for block in blocks])[rows].transpose(0, 1)
-    start = torch.cat([block.start for block in blocks])[rows]
-    clock_us = start_us[:, None] + np.arange(steps + 1) * round(params.step_s * 1e6)
-    ratio = _spot_ratio(normal[..., 0], start, clock_us, params)
-    return _assemble(work, stored, clock_us, ratio, normal, uniform, params)
+    demand = _joined([block.demand for block in blocks], num_envs)
+    normal, uniform, start = (
+        torch.cat([getattr(block, name) for block in blocks])[:num_envs].moveaxis(0, -1)
+        for name in ("normal", "uniform", "start")
+    )
+    return _assemble(demand, normal, uniform, start, params)
 
 
 def _draw_block(
@@ -111,145 +157,132 @@ def _draw_block(
             f"{params.step_s} s; it gave {demand.values.shape[:2]} of {demand.step_s} s"
         )
     torch_rng = torch.Generator().manual_seed(int(for_rest.generate_state(1, np.uint64)[0] >> 1))
+    width = chain_count(params.config.zones) + _UNIFORMS
     return _Draws(
         demand=demand,
-        normal=torch.randn((BLOCK, steps + 1, 3), generator=torch_rng),
-        uniform=torch.rand((BLOCK, steps, params.config.zones + 3), generator=torch_rng),
+        normal=torch.randn((BLOCK, steps + 1, _NORMALS), generator=torch_rng),
+        uniform=torch.rand((BLOCK, steps, width), generator=torch_rng),
         start=torch.rand((BLOCK,), generator=torch_rng),
     )
 
 
-def _spot_ratio(normal: Tensor, start: Tensor, clock_us: NDArray, params: CloudParams) -> Tensor:
-    """(T + 1, B) spot over on-demand price: log-normal steps at midnight, held in its range.
+def _joined(parts: list[DemandBatch], num_envs: int) -> DemandBatch:
+    def join(name: str) -> NDArray:
+        return np.concatenate([getattr(part, name) for part in parts])[:num_envs]
 
-    Google changes spot prices at most once a day; the range is that of 39 monthly price lists.
-    """
-    machine = params.machine
-    low, high = math.log(machine.spot_ratio_low), math.log(machine.spot_ratio_high)
-    days = torch.from_numpy(
-        np.diff(clock_us // _DAY_US, axis=1, prepend=clock_us[:, :1] // _DAY_US)
-    )
-    moves = normal * params.config.spot_price_sigma_per_day * (days.T > 0)
-    path = low + (high - low) * start + moves.cumsum(0)
-    if high > low:  # reflected at the ends, so that the price stays in its range without sticking
-        span = high - low
-        path = low + span - ((path - low) % (2 * span) - span).abs()
-    return torch.exp(path)
+    known = {name: join(name) for name in KNOWN if getattr(parts[0], name) is not None}
+    return DemandBatch(join("values"), join("start_us"), parts[0].step_s, **known)
 
 
 def _assemble(
-    work_np: NDArray,
-    stored_np: NDArray,
-    clock_us: NDArray,
-    ratio: Tensor,
-    normal: Tensor,
-    uniform: Tensor,
-    params: CloudParams,
+    demand: DemandBatch, normal: Tensor, uniform: Tensor, start: Tensor, params: CloudParams
 ) -> Weather:
     """Turn the draws into per-step tensors, everything that can be computed ahead computed."""
     config, device = params.config, params.device
-    steps = work_np.shape[1]
-    work = torch.from_numpy(np.ascontiguousarray(work_np.swapaxes(0, 1))).to(device)
-    stored = torch.from_numpy(np.ascontiguousarray(stored_np.T)).to(device)
-    zones = config.zones
-    # torch.cumsum in float64: sums over an episode keep their last digits.
+    steps = demand.values.shape[1]
+    work = batch_last(service_work(demand.values, config.qps_per_vcpu))
+    stored = batch_last(demand.values[..., CHANNELS.index("storage_gib")].sum(-1))
+    clock_us = demand.start_us[:, None] + np.arange(steps + 1) * round(params.step_s * 1e6)
+    events = happenings(uniform[:, :-_UNIFORMS], normal[:, 0], start, clock_us, params)
+    deadlines = (config.batch_deadline_steps, config.ml_deadline_steps)
     due = torch.stack(
-        [
-            _due(work[:, :, 1 + i, 0], lag)
-            for i, lag in enumerate((config.batch_deadline_steps, config.ml_deadline_steps))
-        ],
-        2,
+        [_due(work[:, 1 + i, 0], lag, max(deadlines)) for i, lag in enumerate(deadlines)], 1
     )
-    due_now = torch.diff(due, dim=0, prepend=torch.zeros_like(due[:1]))
-    load = work[..., :4].sum(2)
-    ratio_on = ratio.to(device)
-    shocked = _shocks(uniform[..., :zones], params)
-    draw = uniform[..., zones].contiguous().to(device)
-    delay = _delays(normal[:steps], uniform[..., zones + 1], params).to(device)
-    is_failing = uniform[..., zones + 2] < config.failover_per_step
-    failover = (is_failing * min(1.0, config.failover_s / params.step_s)).to(device)
-    steps_per_hour = max(1, round(3600.0 / params.step_s))
-    calendar = torch.cat((_clock_features(clock_us).to(device), ratio_on[..., None]), 2)
-    columns = (
-        work,
-        load,
-        stored,
-        due,
-        due_now,
-        ratio_on[:-1],
-        _preemption(shocked, params).to(device),
-        (~shocked).to(torch.float32).to(device),
-        draw,
-        delay,
-        failover,
+    due_now = torch.diff(due[:steps], dim=0, prepend=torch.zeros_like(due[:1]))
+    draw, vm_warm_up, gpu_warm_up, failing = uniform[:, -_UNIFORMS:].unbind(1)
+    hours = torch.arange(steps) % max(1, round(params.steps_per_hour)) == 0
+    hours[0] = False
+    every = max(1, round(config.commitment_review_h * params.steps_per_hour))
+    review = torch.arange(steps) % every == 0
+    load = work[:, :, :4].sum(1)
+    parts = {
+        "work": work.flatten(1, 2),
+        "stored_gib": stored[:, None],
+        "due": due[:steps],
+        "due_now": due_now,
+        "spot_ratio": events.spot_ratio[:steps],
+        "is_shocked": events.is_shocked,
+        "is_sold_out": events.is_sold_out,
+        "is_up": events.is_up,
+        "quota": events.quota[:, None],
+        "delay": _delays(normal[:steps], vm_warm_up, gpu_warm_up, params),
+        "failover": _failovers(failing, events, config.failover_per_step)[:, None],
+        "disk_speed": events.disk_speed[:, None],
+        "loss_draw": draw[:, None],
+        "is_new_hour": hours[:, None, None].expand_as(draw[:, None]),
+        "is_review": review[:, None, None].expand_as(draw[:, None]),
+    }
+    packed = torch.cat([parts[name].to(torch.float32) for name in row_shapes(config.zones)], 1)
+    outlook = torch.cat(
+        (load.to(device) / params.peak, events.spot_ratio[:steps, :1].to(device)), 1
     )
-    rows = zip(*(column.unbind(0) for column in columns), strict=True)
     return Weather(
-        steps=tuple(
-            WeatherStep(*row, is_new_hour=t % steps_per_hour == 0 and t > 0)  # type: ignore[misc]
-            for t, row in enumerate(rows)
-        ),
-        calendar=calendar,
-        outlook=torch.cat((load / params.peak, ratio_on[:-1, :, None]), 2),
+        packed=packed.to(device),
+        zones=config.zones,
+        told=foresight(demand, load, clock_us, events.spot_ratio, params).to(device),
+        due=due.to(device),
+        outlook=outlook,
     )
 
 
-def _due(arrivals: Tensor, lag: int) -> Tensor:
-    """(T, B) work due by the end of each step: what had arrived `lag` steps before."""
+def batch_last(values: NDArray) -> Tensor:
+    """(T, ..., B) contiguous float32 tensor of (B, T, ...) values."""
+    moved = torch.from_numpy(np.ascontiguousarray(np.moveaxis(values, 0, -1)))
+    return moved.to(torch.float32)
+
+
+def _due(arrivals: Tensor, lag: int, longest: int) -> Tensor:
+    """(T + longest + 1, B) work due by the end of each step: what arrived `lag` steps before."""
+    # In float64: sums over an episode keep their last digits.
     total = arrivals.to(torch.float64).cumsum(0).to(torch.float32)
-    due = torch.zeros_like(total)
-    if lag < len(total):
-        due[lag:] = total[:-lag]
+    due = torch.zeros((len(total) + longest + 1, total.shape[1]))
+    due[lag : lag + len(total)] = total
+    due[lag + len(total) :] = total[-1]
     return due
 
 
-def _shocks(uniform: Tensor, params: CloudParams) -> Tensor:
-    """(T, B, Z) bool: the zone is out of spot capacity. A two-state Markov chain from its mean."""
-    config = params.config
-    leave = min(1.0, params.step_s / 3600.0 / config.spot_shock_hours)
-    share = config.spot_shock_time_share
-    enter = min(1.0, leave * share / (1.0 - share))
-    shocked = torch.empty_like(uniform, dtype=torch.bool)
-    now = uniform[0] < share
-    for t, draw in enumerate(uniform):
-        if t > 0:
-            now = torch.where(now, draw >= leave, draw < enter)
-        shocked[t] = now
-    return shocked
+def known_due(due: Tensor, step: int, deadlines: tuple[int, int]) -> Tensor:
+    """(2, REQUEST_SLOTS + 1, B) work due by now and by later dates, as known before step `step`.
 
-
-def _preemption(shocked: Tensor, params: CloudParams) -> Tensor:
-    """(T, B, Z * A) probability by zone and age: 1 - exp(-hazard · step · multiplier).
-
-    The multiplier is shared by a zone and has mean 1: `1 - shock_share` in quiet times, far more in
-    a shock. Preemptions of a zone are so correlated (SkyServe, EuroSys 2025).
+    Dates are spread evenly over each class's deadline. Work that has yet to arrive is not in it.
     """
-    config = params.config
-    quiet = 1.0 - config.spot_shock_share
-    stormy = quiet + config.spot_shock_share / config.spot_shock_time_share
-    multiplier = torch.where(shocked, stormy, quiet)
-    hazard = torch.tensor(config.spot_hazard_per_h) * (params.step_s / 3600.0)
-    return -torch.expm1(-multiplier[..., None] * hazard).flatten(2).contiguous()
+    rows = []
+    for i, deadline in enumerate(deadlines):
+        dates = [
+            step - 1 + math.ceil(k * deadline / REQUEST_SLOTS) for k in range(REQUEST_SLOTS + 1)
+        ]
+        if step == 0:
+            rows.append(torch.zeros_like(due[: REQUEST_SLOTS + 1, i]))
+        else:
+            rows.append(torch.stack([due[max(date, 0), i] for date in dates]))
+    return torch.stack(rows)
 
 
-def _delays(normal: Tensor, warm_up: Tensor, params: CloudParams) -> Tensor:
-    """(T, B, K) whole steps until an order is in service, at most DELAY_SLOTS."""
+def _failovers(uniform: Tensor, events: Happenings, chance: float) -> Tensor:
+    """(T, B) 1 where the primary fails: by itself, or because its zone goes down."""
+    home = events.is_up[:, 0]
+    before = torch.cat((torch.ones_like(home[:1]), home[:-1]))
+    return torch.maximum((uniform < chance).to(torch.float32), (before - home).clamp_min(0.0))
+
+
+def _delays(normal: Tensor, vm_warm_up: Tensor, gpu_warm_up: Tensor, params: CloudParams) -> Tensor:
+    """(T, 4, B) whole steps until an order is in service, at most DELAY_SLOTS."""
     config = params.config
-    low, high = config.vm_warm_up_s
-    boot = config.vm_boot_median_s * torch.exp(config.vm_boot_sigma * normal[..., 1])
-    vm_s = boot + low + (high - low) * warm_up
-    database_s = config.database_median_s * torch.exp(config.database_sigma * normal[..., 2])
-    vm, database = (
-        torch.ceil(seconds / params.step_s).clamp(1.0, float(DELAY_SLOTS))
-        for seconds in (vm_s, database_s)
+
+    def lognormal(median: float, sigma: float, column: int) -> Tensor:
+        return median * torch.exp(sigma * normal[:, column])
+
+    def between(bounds: tuple[float, float], uniform: Tensor) -> Tensor:
+        return bounds[0] + (bounds[1] - bounds[0]) * uniform
+
+    boot = lognormal(config.vm_boot_median_s, config.vm_boot_sigma, 1)
+    seconds = torch.stack(
+        (
+            boot + between(config.vm_warm_up_s, vm_warm_up),
+            boot + between(config.gpu_warm_up_s, gpu_warm_up),
+            lognormal(config.database_median_s, config.database_sigma, 2),
+            lognormal(config.redis_median_s, config.redis_sigma, 3),
+        ),
+        1,
     )
-    one = torch.ones_like(vm)
-    return torch.stack((vm, vm, one, one, database, database), 2)
-
-
-def _clock_features(clock_us: NDArray) -> Tensor:
-    """(T + 1, B, 4) sine and cosine of the time of day and of the week."""
-    day = 2 * np.pi * ((clock_us % _DAY_US) / _DAY_US).T
-    week = 2 * np.pi * ((clock_us % _WEEK_US) / _WEEK_US).T
-    features = np.stack([np.sin(day), np.cos(day), np.sin(week), np.cos(week)], axis=-1)
-    return torch.from_numpy(features.astype(np.float32))
+    return torch.ceil(seconds / params.step_s).clamp(1.0, float(DELAY_SLOTS))

@@ -3,7 +3,8 @@
 Bookkeeping of episodes, seeds and specs only; the dynamics are `marl.cloud`'s.
 """
 
-from collections.abc import Mapping
+import copy
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,19 +13,34 @@ from gymnasium import spaces
 from torch import Tensor
 
 from marl.cloud.actions import gather, knobs
-from marl.cloud.dynamics import Cloud, initial_state, knobs_from_actions, step
-from marl.cloud.observation import (
-    LIMIT,
-    STATE_NAMES,
-    action_masks,
-    global_state,
-    observation_names,
-    observations,
-)
+from marl.cloud.dynamics import Cloud, initial_state
+from marl.cloud.figures import figure_names
+from marl.cloud.observation import LIMIT, action_masks, observation_names, state_names
 from marl.cloud.params import Reference
+from marl.cloud.requests import REQUEST_FIELDS, Requests, queued_requests
 from marl.cloud.types import SERVICES, CloudState
 from marl.cloud.weather import Weather, draw_weather
+from marl.envs.advance import Advance, eager
 from marl.workload.demand import DemandGenerator
+
+
+class Figures(Mapping[str, Tensor]):
+    """Named (B,) rows of a matrix; a row is looked up when somebody asks for it."""
+
+    def __init__(self, names: Mapping[str, int], matrix: Tensor) -> None:
+        self._names, self.matrix = names, matrix
+
+    def __getitem__(self, name: str) -> Tensor:
+        """(B,) figure called `name`."""
+        return self.matrix[self._names[name]]
+
+    def __iter__(self) -> Iterator[str]:
+        """Names, in the order of the rows."""
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        """How many."""
+        return len(self._names)
 
 
 @dataclass(frozen=True)
@@ -36,14 +52,14 @@ class Step:
         reward: agent to (B,).
         terminated: (B,) bool, always false: provisioning has no end of its own.
         truncated: (B,) bool, true at the episode's last step.
-        info: named quantities of the step, each (B,).
+        info: named quantities of the step, each (B,), see docs/simulator.md.
     """
 
     obs: dict[str, Tensor]
     reward: dict[str, Tensor]
     terminated: Tensor
     truncated: Tensor
-    info: dict[str, Tensor]
+    info: Mapping[str, Tensor]
 
 
 class BatchedEnv:
@@ -63,31 +79,37 @@ class BatchedEnv:
         num_envs: int,
         episode_steps: int,
         seed: int,
+        advance: Advance = eager,
     ) -> None:
         if num_envs < 1:
             raise ValueError(f"num_envs must be at least 1; got {num_envs}")
+        zones = cloud.params.config.zones
         self.agents: tuple[str, ...] = SERVICES
         self.num_envs = num_envs
         self.episode_steps = episode_steps
         self.cloud = cloud
         self.generator = generator
         self.device = cloud.params.device
-        self.observation_spec: dict[str, spaces.Box] = {
-            agent: spaces.Box(-LIMIT, LIMIT, (len(observation_names(agent)),), np.float32)
-            for agent in self.agents
-        }
-        self.action_spec: dict[str, spaces.Box] = {
-            agent: spaces.Box(-1.0, 1.0, (len(knobs(agent)),), np.float32) for agent in self.agents
-        }
         self.observation_names: dict[str, tuple[str, ...]] = {
-            agent: observation_names(agent) for agent in self.agents
+            agent: observation_names(agent, zones) for agent in self.agents
         }
         self.action_names: dict[str, tuple[str, ...]] = {
             agent: tuple(knob.name for knob in knobs(agent)) for agent in self.agents
         }
-        self.state_names: tuple[str, ...] = STATE_NAMES
+        self.observation_spec: dict[str, spaces.Box] = {
+            agent: spaces.Box(-LIMIT, LIMIT, (len(names),), np.float32)
+            for agent, names in self.observation_names.items()
+        }
+        self.action_spec: dict[str, spaces.Box] = {
+            agent: spaces.Box(-1.0, 1.0, (len(names),), np.float32)
+            for agent, names in self.action_names.items()
+        }
+        self.state_names: tuple[str, ...] = state_names(zones)
+        self.request_fields: tuple[str, ...] = REQUEST_FIELDS
         self.final_obs: dict[str, Tensor] | None = None
         self.final_state: Tensor | None = None
+        self._figure_rows = {name: i for i, name in enumerate(figure_names(zones))}
+        self._advance = advance
         self._seed = _checked_seed(seed)
         self._episode = -1
         self._step = 0
@@ -121,6 +143,13 @@ class BatchedEnv:
             raise RuntimeError("call reset() first")
         return self._state
 
+    def twin(self) -> "BatchedEnv":
+        """An independent environment in the same weather and the same state.
+
+        A shallow copy is enough: a step replaces states and never writes into them.
+        """
+        return copy.copy(self)
+
     def reset(self, seed: int | None = None) -> dict[str, Tensor]:
         """Begin a new episode in every environment.
 
@@ -151,25 +180,33 @@ class BatchedEnv:
             raise RuntimeError("call reset() before step()")
         with torch.no_grad():
             joined = gather(actions, self.num_envs, self.device)
-            knob_values = knobs_from_actions(joined, self.cloud)
-            self._state, outcome = step(
-                self._state, knob_values, self._weather.steps[self._step], self.cloud
+            weather = self._weather
+            self._state, reward, figures, self._features = self._advance(
+                self._state,
+                joined,
+                weather.packed[self._step],
+                weather.told[self._step + 1],
+                self.cloud,
             )
             self._step += 1
-            obs = self._observe()
+            obs = self._observed()
             is_last = self._step == self.episode_steps
             if is_last:
-                self.final_obs, self.final_state = obs, self._features
+                self.final_obs, self.final_state = obs, self.state()
                 obs = self._begin()
-        reward = dict(zip(self.agents, outcome.reward.unbind(1), strict=True))
-        truncated = self._always if is_last else self._never
-        return Step(obs, reward, self._never, truncated, outcome.info)
+        return Step(
+            obs=obs,
+            reward=dict(zip(self.agents, reward.unbind(0), strict=True)),
+            terminated=self._never,
+            truncated=self._always if is_last else self._never,
+            info=Figures(self._figure_rows, figures),
+        )
 
     def state(self) -> Tensor:
         """(B, S) float32 global state, columns `state_names`."""
         if self._features is None:
             raise RuntimeError("call reset() first")
-        return self._features
+        return self._features.t()
 
     def future(self, horizon: int) -> Tensor:
         """(B, horizon · 5) normalised load and spot price of the next steps, the coming one first.
@@ -178,9 +215,13 @@ class BatchedEnv:
         """
         return self.weather.future(self._step, horizon).flatten(1)
 
+    def requests(self) -> Requests:
+        """Queued and scheduled batch and ML work by deadline: a padded list and its mask."""
+        return queued_requests(self.cloud_state, self.weather, self._step, self.cloud.params)
+
     def action_masks(self) -> dict[str, Tensor]:
         """Agent to (B, A) int8: 0 where a knob can do nothing in the coming step."""
-        return action_masks(self.cloud_state)
+        return action_masks(self.cloud_state, self.weather.at(self._step).is_review)
 
     def _begin(self) -> dict[str, Tensor]:
         self._episode += 1
@@ -193,13 +234,16 @@ class BatchedEnv:
             self._episode,
             self.cloud.params,
         )
-        self._state = initial_state(self._weather.steps[0], self.cloud)
-        return self._observe()
+        self._state = initial_state(self._weather.at(0), self.cloud)
+        self._features = self.cloud.observe(self._state, self._weather.told[0])
+        return self._observed()
 
-    def _observe(self) -> dict[str, Tensor]:
-        calendar = self.weather.calendar[self._step]
-        self._features = global_state(self.cloud_state, calendar, self.cloud.feature_scale)
-        return observations(self._features)
+    def _observed(self) -> dict[str, Tensor]:
+        features = self.state()
+        return {
+            agent: features.index_select(1, rows)
+            for agent, rows in zip(self.agents, self.cloud.observed, strict=True)
+        }
 
 
 def _checked_seed(seed: int) -> int:

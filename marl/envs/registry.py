@@ -9,8 +9,9 @@ from typing import Any, Final
 import torch
 
 from marl.cloud.catalogue import PriceCatalog, default_catalog
+from marl.cloud.config import CloudConfig
 from marl.cloud.dynamics import build_cloud
-from marl.cloud.params import CloudConfig, Reference, build_params, measure_reference
+from marl.cloud.params import Reference, build_params, measure_reference
 from marl.envs.batched import BatchedEnv
 from marl.workload.demand import STEP_S, DemandGenerator
 from marl.workload.toy import ToyGenerator

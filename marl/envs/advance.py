@@ -1,0 +1,28 @@
+"""How a batch of clouds advances by one step: eagerly, or compiled (`compiled`).
+
+One function from state, actions and weather to state, rewards, figures and features, so that both
+ways share every line of the dynamics.
+"""
+
+from collections.abc import Callable
+
+from torch import Tensor
+
+from marl.cloud.dynamics import Cloud, knobs_from_actions, step
+from marl.cloud.types import CloudState
+from marl.cloud.weather import unpack
+
+# (state, (WIDTH, B) actions, (rows, B) weather, (told, B) foresight after the step, cloud) →
+# (state, (S, B) reward, (figures, B), (features, B)).
+Advance = Callable[
+    [CloudState, Tensor, Tensor, Tensor, Cloud], tuple[CloudState, Tensor, Tensor, Tensor]
+]
+
+
+def eager(
+    state: CloudState, actions: Tensor, weather: Tensor, told: Tensor, cloud: Cloud
+) -> tuple[CloudState, Tensor, Tensor, Tensor]:
+    """One step, operation by operation; see `Advance`."""
+    knob_values = knobs_from_actions(actions, cloud)
+    after, outcome = step(state, knob_values, unpack(weather, cloud.params.config.zones), cloud)
+    return after, outcome.reward, outcome.figures, cloud.observe(after, told)
