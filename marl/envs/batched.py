@@ -239,9 +239,9 @@ class BatchedEnv:
         return self._observed()
 
     def _observed(self) -> dict[str, Tensor]:
-        features = self.state()
+        features = self.state().t()
         return {
-            agent: features.index_select(1, rows)
+            agent: features.index_select(0, rows).t()
             for agent, rows in zip(self.agents, self.cloud.observed, strict=True)
         }
 
