@@ -1,0 +1,134 @@
+"""The step of the clouds fused by torch.compile into a few kernels, for speed.
+
+Holds the compiler's settings and what the caller is told about the wait, nothing of the dynamics:
+any pure function of tensors and dataclasses of tensors will do. Random draws stay outside. The
+results are eager mode's up to the rounding of float32; whole-number decisions (VMs, proxies) fall
+the same way unless a value lies within rounding of the border.
+"""
+
+import logging
+import os
+import shutil
+import time
+import types
+from collections.abc import Callable, Sequence
+from typing import Any, Final, Generic, TypeVar
+
+import torch
+from torch import Tensor
+
+MODES: Final = ("eager", "compiled")
+
+_BAKED_IN: Final = ("function", "constants")  # names of what `CompiledStep` closes over
+
+_log = logging.getLogger(__name__)
+_Result = TypeVar("_Result")
+
+
+class CompilerMissingError(RuntimeError):
+    """The step cannot be compiled on this machine."""
+
+
+def checked_mode(mode: str) -> str:
+    """`mode` itself.
+
+    Raises:
+        ValueError: not one of `MODES`.
+    """
+    if mode not in MODES:
+        raise ValueError(f"mode must be one of {', '.join(MODES)}; got {mode!r}")
+    return mode
+
+
+def cpp_compiler() -> str | None:
+    """Path of the C++ compiler that torch would use, or None. `CXX` names another one."""
+    names = (os.environ["CXX"],) if os.environ.get("CXX") else ("g++", "clang++")
+    return next((path for name in names if (path := shutil.which(name))), None)
+
+
+class CompiledStep(Generic[_Result]):
+    """A compiled pure function: call it with what the function takes.
+
+    The first call compiles, which takes tens of seconds; later processes find the kernels in
+    torch's own cache (`TORCHINDUCTOR_CACHE_DIR`) and need some seconds. Another batch size, dtype,
+    device or memory layout of an argument compiles again, as does another value of a Python
+    number; at most eight times. The kernels run on as many threads as torch had then.
+
+    Attributes:
+        compilations: how often it has compiled so far.
+        compile_s: seconds the first call took.
+    """
+
+    def __init__(
+        self,
+        function: Callable[..., _Result],
+        *constants: object,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        """Prepare; nothing is compiled yet.
+
+        Args:
+            function: pure, called as `function(*arguments, *constants)`. Data-dependent branches
+                are not allowed in it.
+            constants: baked into the kernels, so they must not change afterwards.
+            device: where the arguments will live.
+
+        Raises:
+            CompilerMissingError: there is no C++ compiler, which torch needs on the CPU.
+        """
+        device = torch.device(device)
+        if device.type == "cpu" and cpp_compiler() is None:
+            raise CompilerMissingError(
+                'mode "compiled" needs a C++ compiler and found neither g++ nor clang++: install '
+                'one, name it in CXX, or use mode="eager"'
+            )
+        self.compilations = 0
+        self.compile_s = 0.0
+        self._name = getattr(function, "__name__", "step")
+
+        def bound(*arguments: object) -> _Result:
+            return function(*arguments, *constants)
+
+        # Dynamo keeps what it compiled by code object and tells entries apart by guards. Ours do
+        # not look at the constants, so every instance needs a code object of its own.
+        own = types.FunctionType(
+            bound.__code__.replace(co_name=f"compiled_{self._name}"),
+            bound.__globals__,
+            closure=bound.__closure__,
+        )
+        options: dict[str, Any] = {"guard_filter_fn": self._guards_to_keep}
+        if device.type == "cpu":
+            options["cpp_wrapper"] = True  # half the overhead of a call, which a batch of 1 feels
+        self._call = torch.compile(own, dynamic=False, fullgraph=True, options=options)
+
+    def __call__(self, *arguments: object) -> _Result:
+        """What the function returns, without gradients.
+
+        Raises:
+            ValueError: an argument asks for gradients: only eager mode gives them.
+        """
+        for argument in arguments:
+            if isinstance(argument, Tensor) and argument.requires_grad:
+                raise ValueError('the compiled step has no gradients; use mode="eager"')
+        if self.compilations:
+            with torch.no_grad():
+                return self._call(*arguments)
+        return self._first(arguments)
+
+    def _first(self, arguments: Sequence[object]) -> _Result:
+        _log.warning("compiling %s: a minute or so, seconds if torch has it cached", self._name)
+        begun_s = time.perf_counter()
+        with torch.no_grad():
+            result = self._call(*arguments)
+        self.compile_s = time.perf_counter() - begun_s
+        _log.warning("compiled %s in %.1f s", self._name, self.compile_s)
+        return result
+
+    def _guards_to_keep(self, guards: Sequence[Any]) -> list[bool]:
+        """Called by dynamo once for each compilation: what each later call must look at.
+
+        Only the arguments are (shapes, strides, dtypes, Python numbers) and torch's global state;
+        looking at hundreds of constants in every call would take as long as a small step does.
+        """
+        self.compilations += 1
+        return [not (guard.is_global or guard.name.startswith(_BAKED_IN)) for guard in guards]
