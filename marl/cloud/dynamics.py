@@ -51,14 +51,9 @@ class Cloud:
     knob_low: Tensor  # (WIDTH, 1)
     knob_half_range: Tensor  # (WIDTH, 1)
 
-    @property
-    def budget_usd(self) -> float:
-        """What a step may cost."""
-        return self.scales.total_usd * self.params.config.budget_share
-
     def observe(self, state: CloudState, told: Tensor) -> Tensor:
         """(features, B) normalised features of the clouds, see `observation.global_state`."""
-        return global_state(state, told, self.budget_usd, self.feature_scale)
+        return global_state(state, told, self.scales.budget_usd, self.feature_scale)
 
 
 def build_cloud(params: CloudParams) -> Cloud:
@@ -73,6 +68,8 @@ def build_cloud(params: CloudParams) -> Cloud:
         scales=RewardScales(
             capacity_usd=torch.tensor(usd, dtype=torch.float32, device=device)[:, None],
             total_usd=sum(usd),
+            budget_usd=(sum(usd) + pricing.reference_traffic_usd(params))
+            * params.config.budget_share,
             gco2=gco2,
         ),
         feature_scale=feature_scale(params, sum(usd), gco2),

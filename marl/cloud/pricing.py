@@ -38,6 +38,7 @@ class Bill:
     by_service: Tensor  # (S, B) capacity and what using it costs
     capacity: Tensor  # (S, B) what provisioning decides
     traffic: Tensor  # (B,) what passing and reading bytes costs
+    decided: Tensor  # (B,) what decisions make the bill: see `bill`
     spot: Tensor  # (B,) part of compute
     committed: Tensor  # (B,) part of compute, paid whether used or not
     crossing: Tensor  # (B,) share of hops that go to another zone
@@ -141,7 +142,12 @@ def bill(
     prices: StepPrices,
     params: CloudParams,
 ) -> Bill:
-    """One step's bill: units in service and bytes served at the step's prices."""
+    """One step's bill: units in service and bytes served at the step's prices.
+
+    `decided` is the bill for capacity and objects, plus what the choice of CDN, network tier and
+    locality adds to (or takes from) the price of the traffic that *asked* to be served. Traffic as
+    such is no decision, and were it counted as served, dropping requests would save money.
+    """
     on_demand, spot_vms = now.fleet.serving.unbind(0)
     # Commitments are of the general kind; what is bought is paid whether it runs or not.
     general = (on_demand[0] - now.committed.sum(0)).clamp_min(0.0)
@@ -161,19 +167,28 @@ def bill(
 
     crossing = crossing_share(now, knobs)
     egress = prices.standard + knobs[_PREMIUM] * (prices.internet - prices.standard)
-    web = served.web_gbps * (egress + prices.processed) + offered.hits_gbps * prices.cdn
+    to_backend, answered = egress + prices.processed, offered.hits_gbps * prices.cdn
+    looked_up = offered.hits_per_s * prices.lookup
+    between = crossing * prices.inter_zone
     passing = (
-        web
-        + offered.hits_per_s * prices.lookup
-        + served.all_gbps * crossing * prices.inter_zone
+        served.web_gbps * to_backend
+        + answered
+        + looked_up
+        + served.all_gbps * between
         + (served.all_gbps - served.web_gbps).clamp_min(0.0) * prices.nat
     )
+    # The same for all traffic that asked, against premium egress, no CDN and even hops.
+    asked = offered.asked_gbps
+    chosen = (asked - offered.hits_gbps) * to_backend + answered + looked_up
+    plain = asked * (prices.internet + prices.processed)
+    hops = weather.work[:, 2].sum(0) * (between - prices.inter_zone)
     reading = (objects.moved_gib * prices.moves).sum(0) + (objects.read_gib * prices.reads).sum(0)
     use = torch.stack((torch.zeros_like(passing), reading, passing, torch.zeros_like(passing)))
     return Bill(
         by_service=capacity + use,
         capacity=capacity,
         traffic=passing + reading,
+        decided=capacity.sum(0) + reading + (chosen - plain) + hops,
         spot=spot,
         committed=committed,
         crossing=crossing,
@@ -192,6 +207,15 @@ def crossing_share(now: Provisioned, knobs: Tensor) -> Tensor:
     share = by_zone / by_zone.sum(0).clamp_min(1e-6)
     apart = (1.0 - (share * share).sum(0)) * (zones / (zones - 1.0))
     return (apart * (1.0 - knobs[_LOCALITY])).clamp(0.0, 1.0)
+
+
+def reference_traffic_usd(params: CloudParams) -> float:
+    """USD a step of the reference's mean traffic: premium egress, no CDN, even hops."""
+    prices, reference = step_prices(params), params.reference
+    return (
+        reference.web_gbps * (prices.internet + prices.processed)
+        + reference.all_gbps * prices.inter_zone
+    )
 
 
 def reference_capacity_usd(params: CloudParams) -> tuple[float, float, float, float]:

@@ -26,6 +26,7 @@ class RewardScales:
 
     capacity_usd: Tensor  # (S, 1) of the static plan, a step
     total_usd: float
+    budget_usd: float  # what a step may cost, traffic included
     gco2: float
 
 
@@ -62,9 +63,9 @@ def reward(
 ) -> Rewards:
     """Team and local rewards.
 
-    Cost counts what provisioning decides; the charge for passing bytes is left out, else dropping
-    requests would earn. Performance is the share of due work that was late; reliability the share
-    of web requests lost, of VMs lost, of the step the database took no writes, and churn.
+    Cost counts what provisioning decides (`Bill.decided`), so that dropping requests never earns.
+    Performance is the share of due work that was late; reliability the share of web requests lost,
+    of VMs lost, of the step the database took no writes, and churn.
 
     Args:
         money: bill of the step.
@@ -90,14 +91,13 @@ def reward(
     failed = failed + 0.0005 * now.changes
     objectives = torch.stack(
         (
-            capacity_usd * (-1.0 / scales.total_usd),
+            money.decided * (-1.0 / scales.total_usd),
             _falling(late, config.violation_scale),
             _falling(failed, config.failure_scale),
             -0.5 * (gco2 / scales.gco2 + waste),
         )
     )
-    budget = scales.total_usd * config.budget_share
-    over = (spent_usd / (elapsed * budget) - 1.0).clamp_min(0.0)
+    over = (spent_usd / (elapsed * scales.budget_usd) - 1.0).clamp_min(0.0)
     penalty = config.budget_penalty * over + config.dependency_penalty * served.gap
     team = (objectives * weights).sum(0) - penalty
     waited = (times.sojourn_s - params.service_s) * (1e3 / config.slo_ms)

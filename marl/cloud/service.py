@@ -27,7 +27,8 @@ class Offered:
     on_gpu: Tensor  # (B,) vCPUs of ML work that GPUs take over
     load: Tensor  # (R, B) arrivals alone, summed over classes
     hits_vcpu: Tensor  # (B,) web work the CDN answered, in the vCPUs it would have cost
-    hits_gbps: Tensor  # (B,) the same in traffic
+    asked_gbps: Tensor  # (B,) web traffic that arrived, hits and retries included
+    hits_gbps: Tensor  # (B,) of it answered by the CDN
     hits_per_s: Tensor  # (B,) the same in requests
     redis_hit: Tensor  # (B,) share of the database's reads that Redis answers
     requests_per_s: Tensor  # (B,) web requests, those that come again included
@@ -94,6 +95,7 @@ def offer(
         on_gpu=on_gpu,
         load=work[:, :_R].sum(0),
         hits_vcpu=web[0] * hit,
+        asked_gbps=web[2],
         hits_gbps=web[2] * hit,
         hits_per_s=web[_R] * hit,
         redis_hit=redis_hit,

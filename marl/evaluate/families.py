@@ -8,14 +8,31 @@ from marl.cloud.types import SERVICES
 from marl.evaluate.baselines import BaselineFamily, JointAction
 
 # A careful engineer's autoscaler: HPA's usual 60 %, no floor, ten minutes before scaling in (the
-# default of a managed instance group), a third of the data as free disk space, one read replica.
+# default of a managed instance group), even over zones, a third of the data as free disk space, a
+# standby and one read replica, objects to nearline after a month (Google's minimum stay), premium
+# network, no cache.
 _ENGINEER: Final = {
     "target_utilisation": 0.6,
     "floor_share": 0.0,
-    "spot_share": 0.0,
     "scale_in_window": 10.0,
+    "spot_share": 0.0,
+    "arm_share": 0.0,
+    "highmem_share": 0.0,
+    "gpu_share": 0.0,
+    "zone_spread": 1.0,
+    "fallback_share": 1.0,
+    "commitment_share": 0.2,
+    "three_year_share": 0.0,
     "free_space_share": 0.3,
+    "provisioned_share": 0.0,
+    "nearline_after": 30.0,
+    "cdn_share": 0.0,
+    "premium_share": 1.0,
+    "zone_locality": 0.0,
     "read_replicas": 1.0,
+    "has_ha": 1.0,
+    "cache_share": 0.0,
+    "storage_free_share": 0.3,
 }
 # A static plan: capacity for the peak times a tuned headroom, bought once, nothing scales (the
 # autoscaler's target is at its limit, so that only demand above the floor could move it).
