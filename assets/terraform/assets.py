@@ -30,7 +30,7 @@ def provisioning_plan(
     """Size every resource from what the policy held."""
     import json
 
-    from marl.cloud.params import CloudConfig
+    from marl.cloud.config import CloudConfig
     from marl.evaluate.rollout import trajectory
     from marl.evaluate.study import busiest_episode, choose, load_policies
     from marl.files import write_json

@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 import torch
 
-from marl.cloud.params import CloudConfig
+from marl.cloud.config import CloudConfig
 from marl.evaluate.policies import ConstantPolicy
 from marl.evaluate.rollout import trajectory
 from marl.evaluate.world import ProvisioningWorld
