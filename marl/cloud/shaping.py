@@ -33,8 +33,8 @@ class ShapingConfig:
         gamma: the learner's discount; shaping with another one changes the optimal policy.
         weight: w before `begin`, 0 for no shaping at all.
         final: w after `end`.
-        begin: environment step at which annealing begins.
-        end: environment step at which it is over.
+        begin: step at which annealing begins; a step of the whole batch counts as one.
+        end: step at which it is over.
         curve: "linear" or "cosine" (slow at both ends) in between.
         bootstraps_truncation: whether the learner bootstraps where an episode is cut off.
     """
@@ -65,11 +65,11 @@ class ShapingState:
     """Between two steps."""
 
     charged: Tensor  # (B,) w(t) φ(s) of the current state, as it was reckoned on arrival
-    step: int  # environment steps so far, over all episodes: the clock of the schedule
+    step: int  # steps of the batch so far, over all episodes: the clock of the schedule
 
 
 def schedule(step: int, config: ShapingConfig) -> float:
-    """Weight at an environment step: `weight` before `begin`, `final` from `end` on."""
+    """Weight at a step: `weight` before `begin`, `final` from `end` on."""
     if step < config.begin:
         return config.weight
     if step >= config.end:

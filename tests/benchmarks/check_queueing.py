@@ -3,7 +3,7 @@
 Prints, for every load, layout and variability, mean, p50, p95 and p99 of the time in the system:
 simulated, and the formulas' relative error, with the simulation's own standard error of p95. Ends
 with the largest errors; the exit status is 1 if p50, p95 or the mean is off by more than 15 % and
-three standard errors. About 10 minutes on one core; `--share 0.1` takes every tenth case.
+three standard errors. About 13 minutes on one core; `--share 0.1` takes every tenth case.
 """
 
 import argparse

