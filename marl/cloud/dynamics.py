@@ -187,9 +187,7 @@ def step(
     gpu_vcpu = now.fleet.gpu_vms * config.gpu_vcpu
     served = service.serve(offered, state.served, carries, gpu_vcpu, weather, rounding, params)
     crossing = pricing.crossing_share(now, knobs)
-    times = latency.latency(
-        offered, served, now.pools[scaling.TIER], (knobs[_PREMIUM], crossing), weather, params
-    )
+    times = latency.latency(offered, served, now, (knobs[_PREMIUM], crossing), weather, params)
     objects = buckets.move(state.colder, knobs, weather.stored_gib, params)
     money = pricing.bill(now, objects, offered, served, knobs, weather, cloud.prices, params)
     objects_gib = weather.stored_gib * config.object_share

@@ -17,12 +17,15 @@ from marl.cloud.queueing import (
     gamma_below,
     gamma_quantile,
     gamma_spread,
+    variabilities,
     waits,
 )
+from marl.cloud.scaling import PROXY, REPLICA, TIER, Provisioned
 from marl.cloud.service import Offered, Served
 from marl.cloud.types import WeatherStep
 
 _EPS = 1e-6
+_PATH = (2, 0, 3, 1)  # network, compute, database, storage: as a request crosses the services
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,7 @@ class Latency:
 def latency(
     offered: Offered,
     served: Served,
-    tier: Tensor,
+    now: Provisioned,
     network: tuple[Tensor, Tensor],
     weather: WeatherStep,
     params: CloudParams,
@@ -53,12 +56,13 @@ def latency(
     Args:
         offered: work that asked to be served.
         served: what became of it.
-        tier: (B,) size of a database node in steps of the tier: its vCPUs are its servers.
+        now: units in service.
         network: (B,) share of egress on the premium tier, (B,) share of hops to another zone.
         weather: of this step.
         params: of the cloud.
     """
     config = params.config
+    tier = now.pools[TIER]
     one = torch.ones_like(tier)
     servers = torch.stack(
         (
@@ -72,8 +76,8 @@ def latency(
     service_s = params.service_s * torch.stack(
         (one, 1.0 / weather.disk_speed, one, 1.0 - 0.9 * reads_cached)
     )
-    variability = 0.5 * (config.arrival_scv + config.service_scv)
     rho = served.rho[:4].clamp(0.0, RHO_MAX)
+    variability = _variability(rho, servers, now, params)
     wait, wait_variance = waits(rho, servers, service_s, variability)
     sojourn = wait + service_s
     mean = sojourn.sum(0)
@@ -104,3 +108,16 @@ def latency(
         sojourn_s=sojourn,
         on_time_share=torch.where(due > _EPS, on_time / due.clamp_min(_EPS), 1.0),
     )
+
+
+def _variability(
+    rho: Tensor, servers: Tensor, now: Provisioned, params: CloudParams
+) -> float | Tensor:
+    """(S, B) of each station, or the 1 that it is everywhere for Poisson streams."""
+    config = params.config
+    if config.arrival_scv == config.service_scv == 1.0:
+        return 1.0
+    vms = now.fleet.serving[:, :3].sum((0, 1))
+    copies = torch.stack((vms, torch.ones_like(vms), now.pools[PROXY], 1.0 + now.pools[REPLICA]))
+    stations = (rho.t(), servers.t(), copies.clamp_min(1.0).t())
+    return variabilities(*stations, _PATH, config.arrival_scv, config.service_scv).t()

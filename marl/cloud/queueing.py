@@ -115,7 +115,7 @@ def gamma_quantile(mean: Tensor, spread: Tensor, z: float) -> Tensor:
     return mean * (1.0 - spread + z * torch.sqrt(spread)) ** 3
 
 
-def gamma_below(limit: float, mean: Tensor, spread: Tensor) -> Tensor:
+def gamma_below(limit: float | Tensor, mean: Tensor, spread: Tensor) -> Tensor:
     """(B,) probability that the sojourn is at most `limit` (s, above 0)."""
     root = (limit / mean) ** (1.0 / 3.0)
     return torch.special.ndtr((root - 1.0 + spread) * torch.rsqrt(spread))

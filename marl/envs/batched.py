@@ -6,6 +6,7 @@ Bookkeeping of episodes, seeds and specs only; the dynamics are `marl.cloud`'s.
 import copy
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,6 +22,7 @@ from marl.cloud.requests import REQUEST_FIELDS, Requests, queued_requests
 from marl.cloud.types import SERVICES, CloudState
 from marl.cloud.weather import Weather, draw_weather
 from marl.envs.advance import Advance, eager
+from marl.envs.rewards import TERMS, RewardOptions, RewardState, apply, begin, restored
 from marl.workload.demand import DemandGenerator
 
 
@@ -66,8 +68,8 @@ class BatchedEnv:
     """Batch of clouds with four agents each.
 
     All episodes last `episode_steps` and end together. Autoreset happens in the same step: when
-    `truncated` is true the returned observation is the next episode's first one, and `final_obs`
-    and `final_state` hold the true last ones (for bootstrapping).
+    `truncated` is true the returned observation is the next episode's first one, and `final_obs`,
+    `final_state` and `final_requests` hold the true last ones (for bootstrapping).
 
     Environment i meets the same sequence of episodes for the same seed, whatever `num_envs` is.
     """
@@ -80,10 +82,13 @@ class BatchedEnv:
         episode_steps: int,
         seed: int,
         advance: Advance = eager,
+        rewards: RewardOptions | None = None,
     ) -> None:
         if num_envs < 1:
             raise ValueError(f"num_envs must be at least 1; got {num_envs}")
         zones = cloud.params.config.zones
+        if rewards is not None:
+            rewards.check(zones)
         self.agents: tuple[str, ...] = SERVICES
         self.num_envs = num_envs
         self.episode_steps = episode_steps
@@ -108,8 +113,12 @@ class BatchedEnv:
         self.request_fields: tuple[str, ...] = REQUEST_FIELDS
         self.final_obs: dict[str, Tensor] | None = None
         self.final_state: Tensor | None = None
-        self._figure_rows = {name: i for i, name in enumerate(figure_names(zones))}
+        self.final_requests: Requests | None = None
+        terms = TERMS if rewards is not None else ()
+        self._figure_rows = {name: i for i, name in enumerate((*figure_names(zones), *terms))}
         self._advance = advance
+        self._reward_options = rewards
+        self._reward_state: RewardState | None = None
         self._seed = _checked_seed(seed)
         self._episode = -1
         self._step = 0
@@ -163,7 +172,7 @@ class BatchedEnv:
         if seed is not None:
             self._seed = _checked_seed(seed)
             self._episode = -1
-        self.final_obs = self.final_state = None
+        self.final_obs = self.final_state = self.final_requests = None
         return self._begin()
 
     def step(self, actions: Mapping[str, Tensor]) -> Step:
@@ -191,8 +200,21 @@ class BatchedEnv:
             self._step += 1
             obs = self._observed()
             is_last = self._step == self.episode_steps
+            if self._reward_options is not None and self._reward_state is not None:
+                reward, terms, self._reward_state = apply(
+                    self._reward_options,
+                    self._reward_state,
+                    reward,
+                    Figures(self._figure_rows, figures),
+                    self._state,
+                    weather.told[self._step],
+                    is_last,
+                    self.cloud,
+                )
+                figures = torch.cat((figures, terms))
             if is_last:
                 self.final_obs, self.final_state = obs, self.state()
+                self.final_requests = self.requests()
                 obs = self._begin()
         return Step(
             obs=obs,
@@ -215,6 +237,17 @@ class BatchedEnv:
         """
         return self.weather.future(self._step, horizon).flatten(1)
 
+    @property
+    def reward_state(self) -> RewardState | None:
+        """What the reward's options remember (`RewardState.saved` for a checkpoint), if any."""
+        return self._reward_state
+
+    def restore_rewards(self, saved: Mapping[str, Any]) -> None:
+        """Go on with what `reward_state.saved()` gave."""
+        if self._reward_options is None or self._reward_state is None:
+            raise RuntimeError("this environment has no reward options, or reset() was not called")
+        self._reward_state = restored(saved, self._reward_options, self._reward_state)
+
     def requests(self) -> Requests:
         """Queued and scheduled batch and ML work by deadline: a padded list and its mask."""
         return queued_requests(self.cloud_state, self.weather, self._step, self.cloud.params)
@@ -236,6 +269,14 @@ class BatchedEnv:
         )
         self._state = initial_state(self._weather.at(0), self.cloud)
         self._features = self.cloud.observe(self._state, self._weather.told[0])
+        if self._reward_options is not None:
+            self._reward_state = begin(
+                self._reward_options,
+                self._reward_state,
+                self._state,
+                self._weather.told[0],
+                self.cloud,
+            )
         return self._observed()
 
     def _observed(self) -> dict[str, Tensor]:

@@ -14,6 +14,7 @@ from marl.cloud.config import CloudConfig
 from marl.cloud.dynamics import build_cloud
 from marl.cloud.params import Reference, build_params, measure_reference
 from marl.envs.batched import BatchedEnv
+from marl.envs.rewards import RewardOptions
 from marl.envs.scenarios import generator_for, reference_generator_for
 from marl.envs.scenarios import scenario as scenario_of
 from marl.workload.config import Split
@@ -34,6 +35,7 @@ def provisioning(
     catalog: PriceCatalog | None = None,
     episode_steps: int = 144,
     reference: Reference | None = None,
+    rewards: RewardOptions | None = None,
     **overrides: Any,
 ) -> BatchedEnv:
     """Four agents provision one cloud each; arguments as for `make`."""
@@ -54,7 +56,9 @@ def provisioning(
     if reference is None:
         reference = measure_reference(scale_of or generator, config, catalog, episode_steps)
     params = build_params(config, catalog, reference, torch.device(device), STEP_S)
-    return BatchedEnv(build_cloud(params), generator, num_envs, episode_steps, seed)
+    return BatchedEnv(
+        build_cloud(params), generator, num_envs, episode_steps, seed, rewards=rewards
+    )
 
 
 ENVIRONMENTS: Final[dict[str, Callable[..., BatchedEnv]]] = {"provisioning": provisioning}
@@ -73,6 +77,7 @@ def make(
     catalog: PriceCatalog | None = None,
     episode_steps: int = 144,
     reference: Reference | None = None,
+    rewards: RewardOptions | None = None,
     **overrides: Any,
 ) -> BatchedEnv:
     """Make a batch of environments.
@@ -92,6 +97,7 @@ def make(
         reference: scale of the demand; measured from the generator by default. Pass the training
             environment's `reference` when evaluating on another generator (held-out windows), so
             that observations, floors and rewards keep their meaning.
+        rewards: shaping, normalisation, constraints on the reward; none by default.
         overrides: fields of `marl.cloud.config.CloudConfig`; they win over the scenario's.
 
     Raises:
@@ -110,5 +116,6 @@ def make(
         catalog=catalog,
         episode_steps=episode_steps,
         reference=reference,
+        rewards=rewards,
         **overrides,
     )
