@@ -45,7 +45,7 @@ class Profile(dg.ConfigurableResource):
         tuning_candidates, tuning_generations, tuning_episodes: budget of every tuned baseline, the
             same for each: settings per generation, generations, training episodes per setting.
         evaluation_episodes: paired held-out episodes for each scenario.
-        scenarios: demand generators evaluated on, by name.
+        scenarios: of `marl.envs.scenarios`, evaluated on, by name; the first is the main one.
     """
 
     name: str

@@ -15,11 +15,11 @@ PROFILES: Final = {
         algorithms=["maddpg"],
         training_seeds=1,
         training_steps=3_500_000,
-        tuning_candidates=32,
-        tuning_generations=16,
+        tuning_candidates=48,
+        tuning_generations=40,
         tuning_episodes=32,
         evaluation_episodes=64,
-        scenarios=["replay", "steady", "burst", "cyclical"],
+        scenarios=["replay", "mixed_steady", "mixed_burst", "mixed_cyclical"],
     ),
     # About an hour.
     "standard": Profile(
@@ -35,7 +35,7 @@ PROFILES: Final = {
         tuning_generations=30,
         tuning_episodes=64,
         evaluation_episodes=256,
-        scenarios=["replay", "steady", "burst", "cyclical"],
+        scenarios=["replay", "mixed_steady", "mixed_burst", "mixed_cyclical"],
     ),
     # The paper-grade run: five training seeds, as DESIGN's evaluation protocol asks.
     "full": Profile(
@@ -51,7 +51,7 @@ PROFILES: Final = {
         tuning_generations=40,
         tuning_episodes=128,
         evaluation_episodes=512,
-        scenarios=["replay", "steady", "burst", "cyclical"],
+        scenarios=["replay", "mixed_steady", "mixed_burst", "mixed_cyclical"],
     ),
 }
 

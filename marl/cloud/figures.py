@@ -105,7 +105,7 @@ def figures(
     used, fleet = served.utilisation, now.fleet
     zones = params.config.zones
     load = weather.work[:, : len(RESOURCES)].sum(0)
-    web_requests = offered.requests_per_s * params.step_s
+    web_requests = weather.work[0, -1] * params.step_s
     blocks = (
         money.by_service.sum(0),
         money.by_service,

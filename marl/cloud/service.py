@@ -31,7 +31,6 @@ class Offered:
     hits_gbps: Tensor  # (B,) of it answered by the CDN
     hits_per_s: Tensor  # (B,) the same in requests
     redis_hit: Tensor  # (B,) share of the database's reads that Redis answers
-    requests_per_s: Tensor  # (B,) web requests, those that come again included
 
 
 @dataclass(frozen=True)
@@ -99,7 +98,6 @@ def offer(
         hits_gbps=web[2] * hit,
         hits_per_s=web[_R] * hit,
         redis_hit=redis_hit,
-        requests_per_s=web[_R],
     )
 
 

@@ -25,7 +25,7 @@ TINY = Profile(
     tuning_generations=2,
     tuning_episodes=4,
     evaluation_episodes=8,
-    scenarios=["replay", "burst"],
+    scenarios=["replay", "mixed_burst"],
 )
 
 

@@ -5,12 +5,12 @@ import polars as pl
 import pytest
 import torch
 
-from marl.cloud.actions import decode
+from marl.cloud.actions import WIDTH, decode
 from marl.envs import make
 from marl.evaluate.families import provisioning_families
 from marl.evaluate.policies import ConstantPolicy, RandomPolicy
 from marl.evaluate.rollout import Labels, play_episodes
-from marl.evaluate.world import ConstantScorer, LearnersView
+from marl.evaluate.world import ConstantScorer
 from marl.train.env import twin
 from marl.workload.generators import MixedGenerator
 from marl.workload.toy import ToyGenerator
@@ -19,8 +19,7 @@ STEPS = 20
 
 
 def view(num_envs, seed=0):
-    made = make("provisioning", num_envs, seed=seed, episode_steps=STEPS)
-    return LearnersView(made.cloud, ToyGenerator(), num_envs, STEPS, seed)
+    return make("provisioning", num_envs, seed=seed, episode_steps=STEPS)
 
 
 def constant(env, fill):
@@ -29,7 +28,7 @@ def constant(env, fill):
 
 def test_a_score_is_the_mean_reward_of_playing_the_same_constant():
     score = ConstantScorer(view(5), seed=3)
-    candidates = np.vstack([np.full(14, value) for value in (-0.5, 0.0, 0.7)])
+    candidates = np.vstack([np.full(WIDTH, value) for value in (-0.5, 0.0, 0.7)])
     scores = score(candidates)
     for value, scored in zip((-0.5, 0.0, 0.7), scores, strict=True):
         env = view(5)
