@@ -106,7 +106,8 @@ def test_events_come_as_often_and_as_large_as_stated():
         drawn = draw_events(config, days, 288, rng())
         inside = (drawn.start >= 0).sum()
         assert inside / days == pytest.approx(config.per_day, rel=0.1)
-        assert drawn.start.min() >= 1 - span(config)
+        # Some are under way when an episode begins.
+        assert drawn.start.min() == 1 - span(config)
         assert config.least <= drawn.believed.min() < drawn.believed.max() <= config.most
         assert np.log(drawn.believed).mean() == pytest.approx(
             np.log(config.least * config.most) / 2, abs=0.04
