@@ -5,6 +5,7 @@ scale-in window, within a floor and a quota. How VMs are spread over kinds, purc
 belongs to `fleet`; serving demand with the capacity to `service`.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -132,12 +133,14 @@ def _provision_pools(
     order = (wanted - pools - pending) * may_change
     up = order.clamp_min(0.0)
     shrinks = torch.stack((0.0 * one, one, one, one, one, one, 0.0 * one))
-    down = torch.minimum((up - order) * shrinks, pools)
+    # What serves and is wanted stays, though more of it was ordered than is wanted now.
+    spare = (pools - wanted).clamp_min(0.0)
+    down = torch.minimum((up - order) * shrinks, spare)
     pools = pools - down
     slow = weather.delay[2]
     delay = torch.stack((one, one, one, slow, slow, weather.delay[3], one))
     changed = (up + down).clamp_max(1.0)
-    new_wait = (config.hyperdisk_hours * params.steps_per_hour) * changed[HYPERDISK]
+    new_wait = math.ceil(config.hyperdisk_hours * params.steps_per_hour) * changed[HYPERDISK]
     has_ha = state.has_ha + (rounding.is_on(knobs[_HAS_HA]) - state.has_ha) * (1.0 - is_busy)
     switched = (has_ha - state.has_ha).abs()
     committed = _committed(state.committed, knobs, weather.is_review, rounding, params)
