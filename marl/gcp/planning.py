@@ -12,7 +12,8 @@ import polars as pl
 
 from marl.cloud.catalogue import PriceCatalog
 from marl.cloud.catalogue_data import ZONES
-from marl.cloud.params import GIB_PER_GBPS_S, CloudConfig, Reference
+from marl.cloud.config import CloudConfig
+from marl.cloud.params import GIB_PER_GBPS_S, Reference
 from marl.cloud.types import SERVICES
 from marl.gcp.cost import HOURS_PER_MONTH, ExpectedUse, estimate
 from marl.gcp.groups import instance_groups
@@ -199,7 +200,8 @@ def _storage(
         f"{iops:,.0f} IOPS a replica (99th percentile of demand over the policy's target, "
         f"{_mean(trajectory['storage_target_utilisation']):.0%} on average) need {gib} GiB of "
         f"{disk.name} at {disk.iops_per_gib:g} IOPS per GiB. Disks go with their replicas, so the "
-        f"{setting.reference.stored_gib:,.0f} GiB of data lie in the bucket. Nearline saves "
+        f"{setting.reference.stored_gib * setting.config.object_share:,.0f} GiB of objects lie in "
+        f"the bucket. Nearline saves "
         f"{saved:.3f} USD a GB and month and costs {read:.2f} a GB read: objects move when they "
         f"are expected to be read less than {saved / read:.1f} times a month, assumed after "
         f"{_NEARLINE_DAYS} days."
@@ -261,5 +263,5 @@ def _use(
         balanced_gib=monthly_gib * web_share,
         egress_gib=monthly_gib * web_share * config.internet_share,
         inter_zone_gib=monthly_gib * config.inter_zone_share,
-        bucket_gib={"data": reference.stored_gib},
+        bucket_gib={"data": reference.stored_gib * config.object_share},
     )

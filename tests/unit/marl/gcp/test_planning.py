@@ -7,7 +7,8 @@ import polars as pl
 import pytest
 
 from marl.cloud.catalogue import default_catalog
-from marl.cloud.params import CloudConfig, Reference
+from marl.cloud.config import CloudConfig
+from marl.cloud.params import Reference
 from marl.gcp.planning import Setting, plan_from_trajectory
 
 STEPS = 100
@@ -15,7 +16,13 @@ SETTING = Setting(
     config=CloudConfig(),
     catalog=default_catalog("us-central1"),
     reference=Reference(
-        peak=(40.0, 900.0, 0.4, 4.0), stored_gib=500.0, web_gbps=0.2, all_gbps=0.25
+        peak=(40.0, 900.0, 0.4, 4.0),
+        memory_gib=120.0,
+        ml_vcpu=10.0,
+        requests_per_s=150.0,
+        stored_gib=500.0,
+        web_gbps=0.2,
+        all_gbps=0.25,
     ),
     is_synthetic=True,
 )
