@@ -26,7 +26,8 @@ REQUEST_FIELDS: Final = (
     "urgency",  # what must be served a step to be in time, over the reference peak
 )
 _SCHEDULED: Final = [FORESIGHT.index(f"scheduled_{name}_hour") for name in ("batch", "ml")]
-_HOUR_STEPS: Final = 12.0
+HOUR_STEPS: Final = 12.0
+LEAST_WORK: Final = 1e-4  # below, there is no request: vCPU times steps over the reference peak
 
 
 @dataclass(frozen=True)
@@ -67,10 +68,10 @@ def queued_requests(
             rows.append(_row(i, 0.0, slots[i, k] / peak, left / deadline, float(left)))
     told = weather.told[step]
     for i, index in enumerate(_SCHEDULED):
-        work = told[index] * (_HOUR_STEPS / peak)
+        work = told[index] * (HOUR_STEPS / peak)
         rows.append(_row(i, 1.0, work, 1.0, float(deadlines[i])))
     values = torch.stack(rows)  # (R, fields, B)
-    mask = values[:, 3] > 1e-4
+    mask = values[:, 3] > LEAST_WORK
     return Requests(values=(values * mask[:, None]).permute(2, 0, 1), mask=mask.t())
 
 

@@ -9,30 +9,40 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
-from marl.envs.single_cloud import Array, SingleCloud, masked
-from marl.envs.spaces import MaskedBox
+from marl.cloud.actions import SIZES, WIDTH
+from marl.cloud.types import SERVICES
+from marl.envs.single_cloud import RENDER_MODES, Array, SingleCloud, space_of
+from marl.envs.spaces import observation_space
 
 
 class ProvisioningEnv(gymnasium.Env[dict[str, Array], Array]):
-    """Observation {"observation": (S,), "action_mask": (14,)}; action (14,) in [-1, 1].
+    """Observation {"observation", "action_mask", "requests", "request_mask"}, of all services.
 
-    The action is the agents' actions side by side, in the order of `agents`.
+    The action is the agents' actions side by side, in the order of `agents`: (29,) in [-1, 1], 29
+    levels, or four moves.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": []}  # type: ignore[misc]
+    metadata: ClassVar[dict[str, Any]] = {  # type: ignore[misc]
+        "render_modes": list(RENDER_MODES),
+        "render_fps": 12,
+    }
 
     def __init__(self, **arguments: Any) -> None:
-        arguments.pop("render_mode", None)  # gymnasium.make passes it; there is none
         self._cloud = SingleCloud(**arguments)
-        env = self._cloud.env
-        self.agents = env.agents
-        self._sizes = [len(env.action_names[agent]) for agent in env.agents]
-        width = sum(self._sizes)
-        limit = float(env.observation_spec[env.agents[0]].high[0])
-        self.action_space = MaskedBox(-1.0, 1.0, (width,), np.float32)
-        # Gymnasium types a Dict space by its values, not by the dict it samples.
-        self.observation_space = masked(  # type: ignore[assignment]
-            spaces.Box(-limit, limit, (len(env.state_names),), np.float32), width
+        cloud = self._cloud
+        self.render_mode = cloud.render_mode
+        self.agents = SERVICES
+        self._is_moves = cloud.face == "moves"
+        self._ends = np.cumsum((1,) * len(SERVICES) if self._is_moves else SIZES)[:-1]
+        choices = [cloud.mask_size(agent) for agent in SERVICES]
+        # Gymnasium types the spaces by single values, not by the arrays and dicts they sample.
+        self.action_space = (
+            spaces.MultiDiscrete(choices)
+            if self._is_moves
+            else space_of(cloud.face, WIDTH, cloud.levels.count)
+        )
+        self.observation_space = observation_space(  # type: ignore[assignment]
+            cloud.limit, cloud.observation_size(None), sum(choices), cloud.requests.shape
         )
 
     def reset(
@@ -47,18 +57,26 @@ class ProvisioningEnv(gymnasium.Env[dict[str, Array], Array]):
         """Advance one step.
 
         Raises:
-            ValueError: a wrong shape, or not-a-number.
+            RuntimeError: the episode is over or has not begun.
+            ValueError: a wrong shape or type, out of range (discrete), or not-a-number.
         """
-        action = np.asarray(action, np.float32)
+        action = np.asarray(action)
         if action.shape != self.action_space.shape:
             raise ValueError(f"action must be {self.action_space.shape}; got {action.shape}")
-        parts = np.split(action, np.cumsum(self._sizes)[:-1])
-        _, _, is_over, info = self._cloud.step(dict(zip(self.agents, parts, strict=True)))
-        return self._observed(), info["reward_team"], False, is_over, info
+        parts = [one[0] for one in np.split(action, self._ends)] if self._is_moves else None
+        by_agent = dict(zip(SERVICES, parts or np.split(action, self._ends), strict=True))
+        _, is_over, figures = self._cloud.step(by_agent)
+        return self._observed(), figures["reward_team"], False, is_over, figures
+
+    def render(self) -> Any:
+        """(H, W, 3) uint8 picture of the episode so far; None without a render mode."""
+        return None if self.render_mode is None else self._cloud.render()
 
     def _observed(self) -> dict[str, Array]:
-        masks = self._cloud.masks()
+        shown = self._cloud.shown
         return {
-            "observation": self._cloud.features(),
-            "action_mask": np.concatenate([masks[agent] for agent in self.agents]),
+            "observation": shown.state.copy(),
+            "action_mask": np.concatenate([shown.masks[agent] for agent in SERVICES]),
+            "requests": shown.requests,
+            "request_mask": shown.request_mask,
         }
