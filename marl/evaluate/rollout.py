@@ -142,8 +142,39 @@ def trajectory(
     block, row = divmod(episode, BLOCK)
     block_seed = derive_seed(seed, "block", block)
     env = world.make_env(scenario, split)(BLOCK, block_seed)
-    obs = env.reset(seed=block_seed)
-    policy.begin(env, block_seed)
+    told = {"policy": policy.name, "scenario": scenario, "episode": episode}
+    return pl.DataFrame(
+        [told | step for step in steps_of(policy, env, row, block_seed, world.physical)]
+    )
+
+
+def steps_of(
+    policy: "Policy",
+    env: BatchedEnv,
+    row: int,
+    seed: int,
+    physical: Callable[[Mapping[str, Tensor]], dict[str, float]],
+) -> list[dict[str, object]]:
+    """The first episode of `seed` in cloud `row` of `env`, step by step.
+
+    Args:
+        policy: acts for all clouds of `env`.
+        env: environments; reset here.
+        row: which of its clouds is told.
+        seed: of the weather.
+        physical: one cloud's actions agent → (A_i,) as `<agent>_<knob>` → value.
+
+    Returns:
+        One mapping per step: `step`, `reward` (mean over agents), every figure, every knob.
+
+    Raises:
+        ValueError: there is no such cloud.
+        RuntimeError: the episode does not end.
+    """
+    if not 0 <= row < env.num_envs:
+        raise ValueError(f"row must be in [0, {env.num_envs}); got {row}")
+    obs = env.reset(seed=seed)
+    policy.begin(env, seed)
     rows: list[dict[str, object]] = []
     for index in range(_LONGEST):
         actions = policy.act(obs)
@@ -151,18 +182,15 @@ def trajectory(
         figures = {"reward": _team_reward(env, step.reward), **step.info}
         rows.append(
             {
-                "policy": policy.name,
-                "scenario": scenario,
-                "episode": episode,
                 "step": index,
                 **{name: float(value[row]) for name, value in figures.items()},
-                **world.physical({agent: action[row] for agent, action in actions.items()}),
+                **physical({agent: action[row] for agent, action in actions.items()}),
             }
         )
         if step.terminated[row] or step.truncated[row]:
-            return pl.DataFrame(rows)
+            return rows
         obs = step.obs
-    raise RuntimeError(f"episode {episode} of {scenario} did not end within {_LONGEST} steps")
+    raise RuntimeError(f"cloud {row} did not end its episode within {_LONGEST} steps")
 
 
 def _play_block(policy: "Policy", env: BatchedEnv, seed: int) -> dict[str, Tensor]:

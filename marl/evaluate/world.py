@@ -93,11 +93,7 @@ class ProvisioningWorld:
 
     def physical(self, actions: Mapping[str, Tensor]) -> dict[str, float]:
         """`<agent>_<knob>` → value in the knob's unit, for one cloud's actions agent → (A_i,)."""
-        return {
-            f"{agent}_{name}": float(value)
-            for agent in SERVICES
-            for name, value in zip(_KNOB_NAMES[agent], decode(agent, actions[agent]), strict=True)
-        }
+        return physical(actions)
 
     def scorer(self, episodes: int, seed: int) -> "ConstantScorer":
         """Scores constant joint actions on the same `episodes` training episodes."""
@@ -117,6 +113,15 @@ class ProvisioningWorld:
             reference=reference,
             **{**one.overrides, **self.overrides},
         )
+
+
+def physical(actions: Mapping[str, Tensor]) -> dict[str, float]:
+    """`<agent>_<knob>` → value in the knob's unit, for one cloud's actions agent → (A_i,)."""
+    return {
+        f"{agent}_{name}": float(value)
+        for agent in SERVICES
+        for name, value in zip(_KNOB_NAMES[agent], decode(agent, actions[agent]), strict=True)
+    }
 
 
 class ConstantScorer:
