@@ -26,27 +26,60 @@ def test_encode_and_decode_are_inverse(agent):
 
 
 def test_ends_of_the_range_are_low_and_high():
-    low = actions.decode("compute", torch.full((4,), -1.0)).tolist()
-    high = actions.decode("compute", torch.full((4,), 1.0)).tolist()
-    assert low == pytest.approx([k.low for k in actions.knobs("compute")])
-    assert high == pytest.approx([k.high for k in actions.knobs("compute")])
+    for agent in SERVICES:
+        table = actions.knobs(agent)
+        for end, bounds in ((-1.0, [k.low for k in table]), (1.0, [k.high for k in table])):
+            edge = torch.full((len(table),), end)
+            assert actions.decode(agent, edge).tolist() == pytest.approx(bounds)
+            assert actions.decode(agent, edge * 3).tolist() == pytest.approx(bounds)
 
 
-def test_every_knob_names_its_google_operation():
+def test_rows_are_the_agents_knobs_in_order():
+    assert sum(actions.SIZES) == actions.WIDTH == len(actions.ROWS)
+    assert list(actions.ROWS.values()) == list(range(actions.WIDTH))
+    names = [f"{agent}_{knob.name}" for agent in SERVICES for knob in actions.knobs(agent)]
+    assert list(actions.ROWS) == names
+    assert actions.row("storage", "target_utilisation") == actions.SIZES[0]
     for agent in SERVICES:
         for knob in actions.knobs(agent):
-            assert knob.operation.split(".")[0] in ("compute", "sqladmin")
+            row = actions.row(agent, knob.name)
+            assert (float(actions.LOW[row]), float(actions.HIGH[row])) == pytest.approx(
+                (knob.low, knob.high)
+            )
+
+
+def test_every_knob_names_its_google_operation_and_terraform_attribute():
+    apis = ("compute", "dns", "sqladmin", "storage", "redis")
+    for agent in SERVICES:
+        for knob in actions.knobs(agent):
+            assert knob.operation.split(".")[0] in apis
+            assert knob.terraform.startswith("google_")
             assert knob.low < knob.high
+            assert knob.unit
+
+
+def test_gathered_rows_are_the_agents_actions():
+    given_actions = {
+        agent: torch.arange(2 * size).view(2, size) / 100 + i / 5
+        for i, (agent, size) in enumerate(zip(SERVICES, actions.SIZES, strict=True))
+    }
+    joined = actions.gather(given_actions, 2, CPU)
+    assert joined.shape == (actions.WIDTH, 2)
+    for agent in SERVICES:
+        for i, knob in enumerate(actions.knobs(agent)):
+            row = joined[actions.row(agent, knob.name)]
+            assert row.tolist() == given_actions[agent][:, i].tolist()
 
 
 def test_what_cannot_be_encoded_is_refused():
     with pytest.raises(ValueError, match="no agent 'cook'"):
         actions.knobs("cook")
     with pytest.raises(ValueError, match="no knob 'salt'"):
-        actions.column("compute", "salt")
+        actions.row("compute", "salt")
     with pytest.raises(ValueError, match="needs"):
         actions.encode("network", {"target_utilisation": 0.5})
-    good = {"target_utilisation": 0.5, "floor_share": 0.0, "scale_in_window": 10.0}
+    good = {knob.name: knob.low for knob in actions.knobs("network")}
+    assert actions.encode("network", good).tolist() == [-1.0] * len(good)
     with pytest.raises(ValueError, match=r"network.target_utilisation must be in \[0.3, 0.95\]"):
         actions.encode("network", good | {"target_utilisation": 1.2})
     with pytest.raises(ValueError, match="scale_in_window"):
@@ -55,17 +88,18 @@ def test_what_cannot_be_encoded_is_refused():
 
 def test_out_of_range_and_infinite_actions_are_clipped():
     given_actions = engineer_actions(2)
-    given_actions["compute"] = torch.tensor([[9.0, -9.0, float("inf"), -float("inf")]] * 2)
+    given_actions["compute"] = torch.zeros(2, actions.SIZES[0])
+    given_actions["compute"][:, :4] = torch.tensor([9.0, -9.0, float("inf"), -float("inf")])
     joined = actions.gather(given_actions, 2, CPU)
-    assert joined[0, :4].tolist() == [1.0, -1.0, 1.0, -1.0]
+    assert joined[:4, 0].tolist() == [1.0, -1.0, 1.0, -1.0]
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"compute": torch.zeros(2, 3)}, r"'compute' must be \(2, 4\)"),
-        ({"compute": torch.zeros(4)}, r"'compute' must be \(2, 4\)"),
-        ({"compute": torch.full((2, 4), float("nan"))}, r"not-a-number.*compute"),
+        ({"compute": torch.zeros(2, 3)}, r"'compute' must be \(2, 11\) \[target_utilisation, "),
+        ({"compute": torch.zeros(11)}, r"'compute' must be \(2, 11\)"),
+        ({"compute": torch.full((2, 11), float("nan"))}, r"not-a-number.*compute"),
         ({"cook": torch.zeros(2, 4)}, "unknown .'cook'."),
     ],
 )
