@@ -61,7 +61,7 @@ class Step:
     reward: dict[str, Tensor]
     terminated: Tensor
     truncated: Tensor
-    info: Mapping[str, Tensor]
+    info: Figures
 
 
 class BatchedEnv:
