@@ -127,7 +127,7 @@ def _provision_pools(
     wanted = wanted_pools(knobs, held, state.stored_gib, pools, weather.quota, rounding, params)
     pending = state.pending_pools[1:].sum(0)
     wait = (state.hyperdisk_wait - 1.0).clamp_min(0.0)
-    is_busy = pending[TIER].clamp_max(1.0)  # whole units: 0 or 1
+    is_busy = rounding.is_any(pending[TIER])
     one = torch.ones_like(wait)
     may_change = torch.stack((one, 1.0 - wait.clamp_max(1.0), one, 1.0 - is_busy, one, one, one))
     order = (wanted - pools - pending) * may_change
@@ -140,7 +140,8 @@ def _provision_pools(
     slow = weather.delay[2]
     delay = torch.stack((one, one, one, slow, slow, weather.delay[3], one))
     changed = (up + down).clamp_max(1.0)
-    new_wait = math.ceil(config.hyperdisk_hours * params.steps_per_hour) * changed[HYPERDISK]
+    is_changed = rounding.is_any((up + down)[HYPERDISK])
+    new_wait = math.ceil(config.hyperdisk_hours * params.steps_per_hour) * is_changed
     has_ha = state.has_ha + (rounding.is_on(knobs[_HAS_HA]) - state.has_ha) * (1.0 - is_busy)
     switched = (has_ha - state.has_ha).abs()
     committed = _committed(state.committed, knobs, weather.is_review, rounding, params)
