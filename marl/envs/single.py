@@ -10,6 +10,7 @@ import numpy as np
 from gymnasium import spaces
 
 from marl.cloud.actions import SIZES, WIDTH
+from marl.cloud.observation import LIMIT
 from marl.cloud.types import SERVICES
 from marl.envs.single_cloud import RENDER_MODES, Array, SingleCloud, space_of
 from marl.envs.spaces import observation_space
@@ -42,7 +43,7 @@ class ProvisioningEnv(gymnasium.Env[dict[str, Array], Array]):
             else space_of(cloud.face, WIDTH, cloud.levels.count)
         )
         self.observation_space = observation_space(  # type: ignore[assignment]
-            cloud.limit, cloud.observation_size(None), sum(choices), cloud.requests.shape
+            LIMIT, cloud.observation_size(None), sum(choices), cloud.requests.shape
         )
 
     def reset(

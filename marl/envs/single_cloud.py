@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from marl.cloud.actions import SIZES, WIDTH, knobs
-from marl.cloud.observation import LIMIT
 from marl.cloud.types import POOLS, SERVICES
 from marl.cloud.weather import unpack
 from marl.envs.batched import BatchedEnv
@@ -25,12 +24,12 @@ from marl.envs.spaces import MaskedBox, MaskedMultiDiscrete, checked_face
 
 Array = NDArray[Any]
 RENDER_MODES: Final = ("rgb_array",)
-RENDER_SIZE: Final = (960, 600)  # width, height in pixels
+RENDER_SIZE: Final = (960, 640)  # width, height in pixels
 _TIER: Final = POOLS.index("tier")
 _ENDS: Final = tuple(int(end) for end in np.cumsum(SIZES))
-_SIZE_OF: Final = dict(zip(SERVICES, SIZES, strict=True))
+SIZE_OF: Final = dict(zip(SERVICES, SIZES, strict=True))
 _KNOBS_OF: Final = {
-    agent: slice(end - _SIZE_OF[agent], end) for agent, end in zip(SERVICES, _ENDS, strict=True)
+    agent: slice(end - SIZE_OF[agent], end) for agent, end in zip(SERVICES, _ENDS, strict=True)
 }
 
 
@@ -170,45 +169,45 @@ class SingleCloud:
         named = dict(zip(self._names, figures.tolist(), strict=True))
         return [result.reward[agent].item() for agent in SERVICES], is_over, named
 
-    def history(self) -> list[dict[str, float]]:
-        """Named quantities of the episode's steps so far; kept only where there is a render mode.
+    def history(self) -> dict[str, Array]:
+        """Named quantities of the episode, each (steps so far,).
 
         Raises:
-            RuntimeError: no render mode was asked for.
+            RuntimeError: no render mode was asked for, so nothing was kept.
         """
         if self.render_mode is None:
             raise RuntimeError('nothing is kept to draw: make it with render_mode="rgb_array"')
-        return [dict(zip(self._names, one.tolist(), strict=True)) for one in self._history]
+        if not self._history:
+            return {}
+        return dict(zip(self._names, np.stack(self._history, 1), strict=True))
 
     def render(self) -> Array:
-        """(H, W, 3) uint8 picture of the episode so far."""
-        from marl.envs.render import frame  # matplotlib is slow to import and seldom wanted
+        """(H, W, 3) uint8 picture of the episode so far; white before its first step."""
+        from marl.envs.render import frame  # what draws is only needed where somebody looks
 
-        return frame(self.history(), RENDER_SIZE)
+        steps = len(self._history)
+        if not steps:
+            return np.full((RENDER_SIZE[1], RENDER_SIZE[0], 3), 255, np.uint8)
+        return frame(self.history(), steps - 1, RENDER_SIZE)
 
     def action_space(self, agent: str) -> spaces.Space[Any]:
         """A fresh space of one agent's action."""
-        return space_of(self.face, _SIZE_OF[agent], self.levels.count)
+        return space_of(self.face, SIZE_OF[agent], self.levels.count)
 
     def mask_size(self, agent: str) -> int:
         """Length of one agent's action mask."""
-        size = _SIZE_OF[agent]
+        size = SIZE_OF[agent]
         sizes = {"continuous": size, "grid": size * self.levels.count, "moves": 1 + 2 * size}
         return sizes[self.face]
 
     def observation_size(self, agent: str | None) -> int:
         """Length of an agent's observation, or of the global state."""
         names = self.env.state_names if agent is None else self.env.observation_names[agent]
-        settings = WIDTH if agent is None else _SIZE_OF[agent]
+        settings = WIDTH if agent is None else SIZE_OF[agent]
         return len(names) + (settings if self.face == "moves" else 0)
 
-    @property
-    def limit(self) -> float:
-        """Bound of every number in observations and state."""
-        return LIMIT
-
     def _choices(self, agent: str, choice: Any) -> Array:
-        size = _SIZE_OF[agent]
+        size = SIZE_OF[agent]
         shape, most = ((size,), self.levels.count) if self.face == "grid" else ((), 1 + 2 * size)
         array = np.asarray(choice)
         if array.dtype.kind not in "iu" or array.shape != shape:
@@ -282,10 +281,10 @@ def space_of(face: str, size: int, levels: int) -> spaces.Space[Any]:
 def _numbers(agent: str, action: Any) -> Array:
     """(A,) float32 of what somebody gave as an action."""
     array = np.asarray(action)
-    if array.dtype.kind not in "fiu" or array.shape != (_SIZE_OF[agent],):
+    if array.dtype.kind not in "fiu" or array.shape != (SIZE_OF[agent],):
         names = ", ".join(knob.name for knob in knobs(agent))
         raise ValueError(
-            f"action of {agent!r} must be ({_SIZE_OF[agent]},) numbers [{names}]; got "
+            f"action of {agent!r} must be ({SIZE_OF[agent]},) numbers [{names}]; got "
             f"{array.shape} of {array.dtype}"
         )
     return array
