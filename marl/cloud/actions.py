@@ -23,8 +23,8 @@ class Knob(Frozen):
         unit: of `low` and `high`.
         low: value at action -1.
         high: value at action +1.
-        operation: the Google API method and field it becomes.
-        terraform: the attribute of the `google` provider it becomes.
+        operation: the Google API method and field it becomes, `method: field`, several by `; `.
+        terraform: the attribute of the `google` provider it becomes, several by `; `.
     """
 
     name: str
@@ -51,15 +51,41 @@ def _window(operation: str, terraform: str) -> Knob:
     return _knob("scale_in_window", "min", 5.0, 60.0, operation, terraform)
 
 
-_SCALER: Final = "compute.regionAutoscalers.patch: autoscalingPolicy"
-_TF_SCALER: Final = "google_compute_region_autoscaler.autoscaling_policy"
-_GROUP: Final = "compute.regionInstanceGroupManagers"
-_TF_GROUP: Final = "google_compute_region_instance_group_manager"
-_DISK: Final = "compute.disks"
-_BACKEND: Final = "compute.backendServices.patch"
-_TF_BACKEND: Final = "google_compute_backend_service"
-_SQL: Final = "sqladmin.instances"
-_TF_SQL: Final = "google_sql_database_instance"
+# `method: field`, the one that keeps the knob's value first, then what acts on it. Where Google has
+# no field for it, the value is kept as labels of the resource that it governs.
+_SCALER: Final = "compute.autoscalers.patch: autoscalingPolicy"
+_TF_SCALER: Final = "google_compute_autoscaler.autoscaling_policy"
+_MIX: Final = (
+    "compute.instanceGroupManagers.patch: allInstancesConfig.properties.labels; "
+    "compute.instanceGroupManagers.resize: size"
+)
+_TF_MIX: Final = (
+    "google_compute_instance_group_manager.all_instances_config.labels; "
+    "google_compute_instance_group_manager.target_size"
+)
+_COMMIT: Final = (
+    "compute.instanceGroupManagers.patch: allInstancesConfig.properties.labels; "
+    "compute.regionCommitments.insert"
+)
+_TF_COMMIT: Final = (
+    "google_compute_instance_group_manager.all_instances_config.labels; "
+    "google_compute_region_commitment"
+)
+_DISK: Final = "compute.disks.setLabels: labels; compute.disks"
+_TF_DISK: Final = "google_compute_disk.labels; google_compute_disk"
+_PROXY: Final = "compute.regionAutoscalers.patch: autoscalingPolicy"
+_TF_PROXY: Final = "google_compute_region_autoscaler.autoscaling_policy"
+_ROUTE: Final = (
+    "compute.urlMaps.patch: "
+    "pathMatchers[].routeRules[].routeAction.weightedBackendServices[].weight"
+)
+_TF_ROUTE: Final = (
+    "google_compute_url_map.path_matcher.route_rules.route_action.weighted_backend_services.weight"
+)
+_LABELLED: Final = "sqladmin.instances.patch: settings.userLabels"
+_TF_LABELLED: Final = "google_sql_database_instance.settings.user_labels"
+_SQL: Final = f"{_LABELLED}; sqladmin.instances"
+_TF_SQL: Final = f"{_TF_LABELLED}; google_sql_database_instance"
 
 _KNOBS: Final[dict[str, tuple[Knob, ...]]] = {
     "compute": (
@@ -71,81 +97,39 @@ _KNOBS: Final[dict[str, tuple[Knob, ...]]] = {
             f"{_SCALER}.scaleInControl.timeWindowSec",
             f"{_TF_SCALER}.scale_in_control.time_window_sec",
         ),
-        _knob(
-            "spot_share",
-            "of VMs",
-            0.0,
-            0.9,
-            f"{_GROUP}.resize: targetSize, spot group",
-            f"{_TF_GROUP}.target_size",
-        ),
-        _knob(
-            "arm_share",
-            "of standard VMs",
-            0.0,
-            1.0,
-            f"{_GROUP}.resize: targetSize, Arm group",
-            f"{_TF_GROUP}.target_size",
-        ),
-        _knob(
-            "highmem_share",
-            "of VMs",
-            0.0,
-            1.0,
-            f"{_GROUP}.resize: targetSize, memory group",
-            f"{_TF_GROUP}.target_size",
-        ),
-        _knob(
-            "gpu_share",
-            "of ML work fit for GPUs",
-            0.0,
-            1.0,
-            f"{_GROUP}.resize: targetSize, GPU group",
-            f"{_TF_GROUP}.target_size",
-        ),
-        _knob(
-            "zone_spread",
-            "0 home zone, 1 even",
-            0.0,
-            1.0,
-            f"{_GROUP}.patch: distributionPolicy.targetShape",
-            f"{_TF_GROUP}.distribution_policy_target_shape",
-        ),
-        _knob(
-            "fallback_share",
-            "of refused VMs",
-            0.0,
-            1.0,
-            f"{_GROUP}.resize: targetSize, on-demand group in other zones",
-            f"{_TF_GROUP}.target_size",
-        ),
+        _knob("spot_share", "of VMs", 0.0, 0.9, _MIX, _TF_MIX),
+        _knob("arm_share", "of standard VMs", 0.0, 1.0, _MIX, _TF_MIX),
+        _knob("highmem_share", "of VMs", 0.0, 1.0, _MIX, _TF_MIX),
+        _knob("gpu_share", "of ML work fit for GPUs", 0.0, 1.0, _MIX, _TF_MIX),
+        _knob("zone_spread", "0 home zone, 1 even", 0.0, 1.0, _MIX, _TF_MIX),
+        _knob("fallback_share", "of refused VMs", 0.0, 1.0, _MIX, _TF_MIX),
         _knob(
             "commitment_share",
             "of reference peak",
             0.0,
             1.0,
-            "compute.regionCommitments.insert: resources[].amount",
-            "google_compute_region_commitment.resources.amount",
+            f"{_COMMIT}: resources[].amount",
+            f"{_TF_COMMIT}.resources.amount",
         ),
         _knob(
             "three_year_share",
             "of commitments",
             0.0,
             1.0,
-            "compute.regionCommitments.insert: plan",
-            "google_compute_region_commitment.plan",
+            f"{_COMMIT}: plan",
+            f"{_TF_COMMIT}.plan",
         ),
     ),
     "storage": (
-        _target(f"{_DISK}.resize: sizeGb (its IOPS follow)", "google_compute_disk.size"),
-        _floor(f"{_DISK}.resize: sizeGb, lower bound", "google_compute_disk.size"),
+        _target(f"{_DISK}.resize: sizeGb", f"{_TF_DISK}.size"),
+        _floor(f"{_DISK}.resize: sizeGb", f"{_TF_DISK}.size"),
         _knob(
             "free_space_share",
             "of data stored",
             0.05,
             1.0,
             f"{_DISK}.resize: sizeGb",
-            "google_compute_disk.size",
+            f"{_TF_DISK}.size",
         ),
         _knob(
             "provisioned_share",
@@ -153,7 +137,7 @@ _KNOBS: Final[dict[str, tuple[Knob, ...]]] = {
             0.0,
             1.0,
             f"{_DISK}.update: provisionedIops",
-            "google_compute_disk.provisioned_iops",
+            f"{_TF_DISK}.provisioned_iops",
         ),
         _knob(
             "nearline_after",
@@ -165,48 +149,36 @@ _KNOBS: Final[dict[str, tuple[Knob, ...]]] = {
         ),
     ),
     "network": (
-        _target(f"{_BACKEND}: backends[].maxUtilization", f"{_TF_BACKEND}.backend.max_utilization"),
-        _floor(f"{_BACKEND}: backends[].capacityScaler", f"{_TF_BACKEND}.backend.capacity_scaler"),
+        _target(
+            f"{_PROXY}.customMetricUtilizations[].utilizationTarget", f"{_TF_PROXY}.metric.target"
+        ),
+        _floor(f"{_PROXY}.minNumReplicas", f"{_TF_PROXY}.min_replicas"),
         _window(
-            f"{_BACKEND}: connectionDraining.drainingTimeoutSec",
-            f"{_TF_BACKEND}.connection_draining_timeout_sec",
+            f"{_PROXY}.scaleInControl.timeWindowSec",
+            f"{_TF_PROXY}.scale_in_control.time_window_sec",
         ),
-        _knob(
-            "cdn_share",
-            "of cacheable traffic",
-            0.0,
-            1.0,
-            f"{_BACKEND}: enableCDN, cdnPolicy",
-            f"{_TF_BACKEND}.cdn_policy",
-        ),
+        _knob("cdn_share", "of cacheable traffic", 0.0, 1.0, _ROUTE, _TF_ROUTE),
         _knob(
             "premium_share",
             "of egress",
             0.0,
             1.0,
-            "compute.globalForwardingRules.insert: networkTier",
-            "google_compute_global_forwarding_rule.network_tier",
+            "dns.resourceRecordSets.patch: routingPolicy.wrr.items[].weight",
+            "google_dns_record_set.routing_policy.wrr.weight",
         ),
-        _knob(
-            "zone_locality",
-            "of requests kept in their zone",
-            0.0,
-            1.0,
-            f"{_BACKEND}: localityLbPolicy",
-            f"{_TF_BACKEND}.locality_lb_policy",
-        ),
+        _knob("zone_locality", "of requests kept in their zone", 0.0, 1.0, _ROUTE, _TF_ROUTE),
     ),
     "database": (
         _target(f"{_SQL}.patch: settings.tier", f"{_TF_SQL}.settings.tier"),
-        _floor(f"{_SQL}.patch: settings.tier, lower bound", f"{_TF_SQL}.settings.tier"),
-        _window(f"{_SQL}.patch: time a larger tier is kept", f"{_TF_SQL}.settings.tier"),
+        _floor(f"{_SQL}.patch: settings.tier", f"{_TF_SQL}.settings.tier"),
+        _window(f"{_SQL}.patch: settings.tier", f"{_TF_SQL}.settings.tier"),
         _knob(
             "read_replicas",
             "nodes, rounded",
             0.0,
             3.0,
-            f"{_SQL}.insert / delete: replica",
-            f"{_TF_SQL}.replica_configuration",
+            f"{_SQL}.insert: masterInstanceName",
+            f"{_TF_SQL}.master_instance_name",
         ),
         _knob(
             "has_ha",
@@ -221,8 +193,8 @@ _KNOBS: Final[dict[str, tuple[Knob, ...]]] = {
             "of the hot data",
             0.0,
             1.0,
-            "redis.projects.locations.instances.patch: memorySizeGb",
-            "google_redis_instance.memory_size_gb",
+            f"{_LABELLED}; redis.projects.locations.instances.patch: memorySizeGb",
+            f"{_TF_LABELLED}; google_redis_instance.memory_size_gb",
         ),
         _knob(
             "storage_free_share",
