@@ -16,8 +16,8 @@ retrain = dg.define_asset_job(
 )
 evaluate = dg.define_asset_job(
     "evaluate",
-    selection=dg.AssetSelection.assets("evaluation_episodes", "eval_report"),
-    description="Evaluate the trained policies again and write the report.",
+    selection=dg.AssetSelection.assets("evaluation_episodes", "eval_report", "episode_viewer"),
+    description="Evaluate the trained policies again; write the report and the episode viewer.",
 )
 
 JOBS: Final = [lineage, retrain, evaluate]

@@ -1,4 +1,4 @@
-"""baseline_policies, trained_policies → evaluation_episodes → eval_report."""
+"""baseline_policies, trained_policies → evaluation_episodes → eval_report → episode_viewer."""
 
 import json
 from pathlib import Path
@@ -152,6 +152,41 @@ def eval_report(
                 "\n\n".join([f"**{content['headline']}**", *content["verdict"]])
             ),
             "report": dg.MetadataValue.path(str(store.folder("eval_report") / "report.html")),
+        }
+    )
+    return into
+
+
+@dg.asset(
+    description="The busiest held-out episode of the best learned policy against the best "
+    "baseline: one HTML page with a time slider, self-contained, and the steps behind it."
+)
+def episode_viewer(
+    context: dg.AssetExecutionContext,
+    workload_model: Path,
+    price_catalog: Path,
+    trained_policies: Path,
+    baseline_policies: Path,
+    eval_report: Path,
+    profile: Profile,
+    store: Store,
+) -> Path:
+    """Play the episode once more under both policies and lay it out."""
+    from marl.evaluate.study import busiest_episode, load_policies
+    from marl.evaluate.viewer.page import PAGE, write_page
+    from marl.evaluate.viewer.record import pick_pair, record_held_out
+
+    report = json.loads((eval_report / "report.json").read_text(encoding="utf-8"))
+    world = load_world(workload_model, price_catalog, profile)
+    pair = pick_pair(load_policies(trained_policies, baseline_policies), report)
+    scenario = report["main_scenario"]
+    episode = busiest_episode(pair[0], world, scenario, profile.evaluation_episodes, profile.seed)
+    into = store.staging("episode_viewer")
+    write_page(record_held_out(pair, world, scenario, episode, profile.seed), into)
+    context.add_output_metadata(
+        {
+            "shown": f"{' against '.join(one.name for one in pair)}, {scenario}, episode {episode}",
+            "page": dg.MetadataValue.path(str(store.folder("episode_viewer") / PAGE)),
         }
     )
     return into

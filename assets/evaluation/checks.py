@@ -7,6 +7,7 @@ from typing import Any, Final
 import polars as pl
 
 from assets.evaluation.suites import SUITES
+from assets.evaluation.viewer_checks import VIEWER_CHECKS
 from assets.quality.checks import fact_check, suite_check
 
 MAX_REPORT_BYTES: Final = 10_000_000
@@ -98,4 +99,5 @@ CHECKS: Final = [
         report_is_complete,
         description="HTML, Markdown and JSON; offline; marked when synthetic.",
     ),
+    *VIEWER_CHECKS,
 ]

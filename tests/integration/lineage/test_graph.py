@@ -33,6 +33,10 @@ LINEAGE = {
         "evaluation",
         "baseline_policies evaluation_episodes trained_policies workload_model workload_report",
     ),
+    "episode_viewer": (
+        "evaluation",
+        "baseline_policies eval_report price_catalog trained_policies workload_model",
+    ),
     "provisioning_plan": (
         "terraform",
         "baseline_policies eval_report price_catalog trained_policies workload_model",
@@ -69,7 +73,7 @@ def test_jobs_select_what_they_say(name):
     if name == "lineage":
         assert selected == set(LINEAGE)
     elif name == "evaluate":
-        assert selected == {"evaluation_episodes", "eval_report"}
+        assert selected == {"evaluation_episodes", "eval_report", "episode_viewer"}
     else:
         assert {"trained_policies", "eval_report", "terraform_artifacts"} <= selected
         assert "raw_trace" not in selected
