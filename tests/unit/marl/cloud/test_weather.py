@@ -1,24 +1,17 @@
-"""Weather: seeds, independence of batch size, and the distributions it claims."""
+"""Weather: seeds, independence of batch size, and what follows from the draws."""
 
 import dataclasses
+import math
 
 import numpy as np
 import pytest
 import torch
 
-from marl.cloud.weather import BLOCK, draw_weather
+from marl.cloud.types import REQUEST_SLOTS, WeatherStep
+from marl.cloud.weather import BLOCK, draw_weather, known_due, row_shapes, unpack
 from marl.workload.demand import DemandBatch
 from marl.workload.toy import ToyGenerator
 from tests.unit.marl.cloud.helpers import small_cloud
-
-
-def flat(weather, row):
-    """Every number of one environment's weather."""
-    parts = []
-    for one in weather.steps:
-        fields = [getattr(one, f.name) for f in dataclasses.fields(one)]
-        parts += [x[row].flatten() for x in fields if isinstance(x, torch.Tensor)]
-    return torch.cat([*parts, weather.calendar[:, row].flatten()])
 
 
 def draw(num_envs, steps=30, seed=3, episode=0, generator=None, **overrides):
@@ -26,68 +19,119 @@ def draw(num_envs, steps=30, seed=3, episode=0, generator=None, **overrides):
     return draw_weather(generator, num_envs, steps, seed, episode, small_cloud(**overrides).params)
 
 
+def fields(weather):
+    """Name to (T, ..., B): each field of `WeatherStep` over the episode."""
+    steps = [weather.at(t) for t in range(len(weather))]
+    names = [field.name for field in dataclasses.fields(WeatherStep)]
+    return {name: torch.stack([getattr(one, name) for one in steps]) for name in names}
+
+
+def column(weather, index):
+    """Every number of one environment's weather."""
+    parts = (weather.packed, weather.told, weather.due, weather.outlook)
+    return torch.cat([part[..., index].flatten() for part in parts])
+
+
+STORMY = {"zone_outage_per_day": 5.0, "stock_out_time_share": 0.2, "quota_cut_per_day": 5.0}
+
+
 def test_an_environments_weather_does_not_depend_on_how_many_there_are():
-    one, many = draw(1), draw(BLOCK + 5)
-    assert torch.equal(flat(one, 0), flat(many, 0))
-    assert torch.equal(flat(draw(BLOCK + 1), BLOCK), flat(many, BLOCK))
+    one, many = draw(1, **STORMY), draw(BLOCK + 5, **STORMY)
+    assert torch.equal(column(one, 0), column(many, 0))
+    assert torch.equal(column(draw(BLOCK + 1, **STORMY), BLOCK), column(many, BLOCK))
 
 
 def test_seeds_episodes_and_environments_differ():
-    base = flat(draw(2), 0)
-    assert torch.equal(base, flat(draw(2), 0))
-    assert not torch.equal(base, flat(draw(2), 1))
-    assert not torch.equal(base, flat(draw(2, seed=4), 0))
-    assert not torch.equal(base, flat(draw(2, episode=1), 0))
+    base = column(draw(2), 0)
+    assert torch.equal(base, column(draw(2), 0))
+    assert not torch.equal(base, column(draw(2), 1))
+    assert not torch.equal(base, column(draw(2, seed=4), 0))
+    assert not torch.equal(base, column(draw(2, episode=1), 0))
 
 
-def test_spot_prices_stay_in_the_measured_range_and_change_at_midnight():
-    weather = draw(64, steps=600, spot_price_sigma_per_day=0.5)
-    ratio = weather.calendar[..., 4]
-    assert ratio.min() >= 0.225 - 1e-5
-    assert ratio.max() <= 0.4744
-    days = (ratio.diff(dim=0).abs() > 1e-7).sum(0)
-    assert days.min() >= 2  # 600 steps hold at least two midnights
-    assert days.max() <= 3
+def test_packed_rows_are_the_fields_one_after_the_other():
+    weather = draw(2, zones=2)
+    shapes = row_shapes(2)
+    assert weather.packed.shape == (30, sum(math.prod(s) for s in shapes.values()), 2)
+    assert list(shapes) == [field.name for field in dataclasses.fields(WeatherStep)]
+    rows = torch.arange(weather.packed.shape[1] * 2.0).view(-1, 2)
+    step, start = unpack(rows, 2), 0
+    for name, shape in shapes.items():
+        size = math.prod(shape)
+        assert getattr(step, name).shape == (*shape, 2)
+        assert torch.equal(getattr(step, name).reshape(size, 2), rows[start : start + size])
+        start += size
 
 
-def test_zones_are_shut_as_often_and_as_long_as_said():
-    weather = draw(256, steps=600)
-    is_open = torch.stack([one.spot_open for one in weather.steps])
-    share = 1 - is_open.mean()
-    assert share == pytest.approx(0.023, rel=0.15)
-    closings = ((is_open[1:] == 0) & (is_open[:-1] == 1)).sum()
-    hours = (is_open == 0).sum() / closings / 12
-    assert float(hours) == pytest.approx(1.0, rel=0.15)
-
-
-def test_preemption_has_the_hazard_of_the_measured_lifetimes():
-    weather = draw(256, steps=300)
-    probability = torch.stack([one.preemption for one in weather.steps]).view(-1, 4)
-    # 1 - exp saturates a little in the shocks of the first hour, hence not quite the mean.
-    hourly = probability.mean(0) * 12
-    assert hourly.tolist() == pytest.approx([0.161, 0.051, 0.051, 0.012], rel=0.12)
+def test_the_same_weather_for_more_clouds():
+    weather = draw(3)
+    twice = weather.repeated(2)
+    for i in range(3):
+        assert torch.equal(column(twice, i), column(weather, i))
+        assert torch.equal(column(twice, i + 3), column(weather, i))
 
 
 def test_delays_are_whole_steps_with_the_stated_median():
-    weather = draw(256, steps=200)
-    delay = torch.stack([one.delay for one in weather.steps])
+    delay = fields(draw(256, steps=200))["delay"]
     assert (delay == delay.round()).all()
     assert delay.min() >= 1
     assert delay.max() <= 6
-    assert delay[..., :4].mean() < 1.01  # a VM boots within one step
-    database = delay[..., 4]
+    vm, gpu, database, redis = delay.unbind(1)
+    assert vm.mean() < 1.01  # a VM boots within one step
+    # 20 s of boot and 180 to 600 s of warm-up: in three steps at most, in one if it is short.
+    assert gpu.unique().tolist()[:3] == [1.0, 2.0, 3.0]
+    assert float((gpu == 1).float().mean()) == pytest.approx((300 - 180 - 23) / 420, abs=0.01)
     assert database.median() == 3.0  # 11 minutes
-    # lognormal(660 s, .4): 49 % within two steps is P(Z <= ln(600/660)/.4).
-    assert (database <= 2).float().mean() == pytest.approx(0.406, abs=0.01)
+    # lognormal(660 s, .4): within two steps is P(Z ≤ ln(600/660)/.4).
+    assert float((database <= 2).float().mean()) == pytest.approx(0.406, abs=0.01)
+    # lognormal(263 s, .3): within one step is P(Z ≤ ln(300/263)/.3).
+    assert float((redis == 1).float().mean()) == pytest.approx(0.670, abs=0.01)
+
+
+def test_losses_and_failovers():
+    got = fields(draw(256, steps=200, failover_per_step=0.03, zone_outage_per_day=0.0))
+    assert float(got["failover"].mean()) == pytest.approx(0.03, rel=0.1)
+    assert got["loss_draw"].min() >= 0
+    assert got["loss_draw"].max() < 1
+    assert float(got["loss_draw"].mean()) == pytest.approx(0.5, abs=0.01)
+
+
+def test_the_primary_fails_over_when_its_zone_goes_down():
+    got = fields(draw(64, steps=200, failover_per_step=0.0, zone_outage_per_day=5.0))
+    home = got["is_up"][:, 0]
+    before = torch.cat((torch.ones_like(home[:1]), home[:-1]))
+    assert torch.equal(got["failover"], ((before == 1) & (home == 0)).float())
+    assert got["failover"].sum() > 50
+
+
+def test_hours_strike_and_commitments_are_reviewed():
+    got = fields(draw(2, steps=150, commitment_review_h=2.0))
+    assert torch.equal(got["is_new_hour"][:, 0].nonzero()[:, 0], torch.arange(12, 150, 12))
+    assert torch.equal(got["is_review"][:, 1].nonzero()[:, 0], torch.arange(0, 150, 24))
 
 
 def test_due_work_is_what_arrived_a_deadline_ago():
     weather = draw(3, steps=40, batch_deadline_steps=5, ml_deadline_steps=100)
-    arrivals = torch.stack([one.work[:, 1, 0] for one in weather.steps])
-    due_now = torch.stack([one.due_now for one in weather.steps])
-    torch.testing.assert_close(due_now[5:, :, 0], arrivals[:-5], rtol=1e-3, atol=1e-3)
-    assert (due_now[:5, :, 0] == 0).all()
-    assert (due_now[..., 1] == 0).all()
+    got = fields(weather)
+    arrivals, due_now = got["work"][:, 1, 0], got["due_now"]
+    torch.testing.assert_close(due_now[5:, 0], arrivals[:-5], rtol=1e-3, atol=1e-3)
+    assert (due_now[:5, 0] == 0).all()
+    assert (due_now[:, 1] == 0).all()
+    torch.testing.assert_close(got["due"][:, 0], due_now[:, 0].cumsum(0), rtol=1e-5, atol=1e-2)
+
+
+def test_what_is_known_to_be_due_is_what_has_arrived():
+    weather = draw(2, steps=40, batch_deadline_steps=8, ml_deadline_steps=16)
+    work = fields(weather)["work"]
+    step = 20
+    known = known_due(weather.due, step, (8, 16))
+    assert known.shape == (2, REQUEST_SLOTS + 1, 2)
+    # By the end of step 19 what arrived until step 11 is due; all that came until 19 by step 27.
+    for i, deadline in enumerate((8, 16)):
+        arrived = work[:, 1 + i, 0].cumsum(0)
+        torch.testing.assert_close(known[i, 0], arrived[step - 1 - deadline])
+        torch.testing.assert_close(known[i, -1], arrived[step - 1])
+    assert known_due(weather.due, 0, (8, 16)).sum() == 0
 
 
 def test_the_future_is_shown_and_ends_with_the_episode():
@@ -95,8 +139,9 @@ def test_the_future_is_shown_and_ends_with_the_episode():
     weather = draw(2, steps=10)
     future = weather.future(8, 4)
     assert future.shape == (2, 4, 5)
-    torch.testing.assert_close(future[:, 0, :4], weather.steps[8].load / params.peak)
-    torch.testing.assert_close(future[:, 1, 4], weather.steps[9].spot_ratio)
+    load = weather.at(8).work[:, :4].sum(0) / params.peak
+    torch.testing.assert_close(future[:, 0, :4], load.t())
+    torch.testing.assert_close(future[:, 1, 4], weather.at(9).spot_ratio[0])
     torch.testing.assert_close(future[:, 1], future[:, 3])
 
 
@@ -120,12 +165,11 @@ def test_a_generator_that_gives_something_else_is_refused(changes):
 
 
 def test_demand_is_not_altered():
-    """Web requests and IOPS are the generator's own numbers."""
-    params = small_cloud().params
-    weather = draw_weather(ToyGenerator(), BLOCK, 20, 9, 2, params)
+    """Web requests, IOPS and stored data are the generator's own numbers."""
+    got = fields(draw(BLOCK, steps=20, seed=9, episode=2))
     seeds = np.random.SeedSequence(9, spawn_key=(2, 0)).spawn(2)
     demand = ToyGenerator().sample(BLOCK, 20, np.random.default_rng(seeds[0]))
-    requests = torch.stack([one.work[:, 0, 4] for one in weather.steps])
-    torch.testing.assert_close(requests, torch.from_numpy(demand.values[:, :, 0, 0]).T)
-    iops = torch.stack([one.load[:, 1] for one in weather.steps])
-    torch.testing.assert_close(iops, torch.from_numpy(demand.values[..., 4].sum(2)).T)
+    values = torch.from_numpy(demand.values).permute(1, 2, 3, 0)
+    torch.testing.assert_close(got["work"][:, 0, 5], values[:, 0, 0])
+    torch.testing.assert_close(got["work"][:, :, 1], values[:, :, 4])
+    torch.testing.assert_close(got["stored_gib"], values[:, :, 5].sum(1))
