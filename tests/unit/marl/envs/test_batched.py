@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from marl.cloud.requests import queued_requests
 from marl.envs import ENVIRONMENTS, make
 from marl.workload.demand import DemandBatch
 from marl.workload.toy import ToyGenerator
@@ -149,43 +150,58 @@ def test_the_same_reference_makes_observations_comparable():
         reference=train.reference,
     )
     assert held_out.reference == train.reference
-    column = train.observation_names["storage"].index("stored")
-    ratio = held_out.reset(seed=0)["storage"][0, column] / train.reset(seed=0)["storage"][0, column]
+    column = train.observation_names["compute"].index("load_vcpu_lag0")
+    ratio = held_out.reset(seed=0)["compute"][0, column] / train.reset(seed=0)["compute"][0, column]
     assert float(ratio) == pytest.approx(2.0, rel=0.05)
 
 
+CALM = {
+    "spot_hazard_factor": 0.0,
+    "stock_out_time_share": 0.0,
+    "zone_outage_per_day": 0.0,
+    "vm_failure_per_h": 0.0,
+    "quota_cut_per_day": 0.0,
+    "failover_per_step": 0.0,
+    "disk_slow_per_day": 0.0,
+}
+
+
 def test_constant_actions_are_the_classic_autoscalers():
-    env = make(num_envs=8, episode_steps=48)
+    env = make(num_envs=8, episode_steps=48, **CALM)
     env.reset(seed=2)
     static = engineer_actions(8, floor_share=1.2, target_utilisation=0.95, spot_share=0.0)
     for _ in range(47):
         step = env.step(static)
         assert torch.isfinite(step.info["cost_usd"]).all()
-    # Static peak: after the first orders nothing moves any more.
-    vcpu = step.info["capacity_compute"]
-    assert (vcpu >= 1.2 * env.reference.peak[0]).all()
-    assert (vcpu <= 1.2 * env.reference.peak[0] + 4).all()
-    assert (step.info["changes"] == 0).all()
+    # Static peak: after the first orders no VM moves any more, and there are as many as asked for.
+    vms = env.cloud_state.vms.sum(0)
+    vcpu = vms * env.cloud.params.machine.vcpu
+    assert (vcpu >= 1.2 * env.reference.peak[0] - 1e-3).all()
+    assert (vcpu <= 1.2 * env.reference.peak[0] + 4 * env.cloud.params.config.zones).all()
     env.reset(seed=2)
     for _ in range(10):
         step = env.step(engineer_actions(8, target_utilisation=0.5, scale_in_window=5.0))
     # Target tracking: utilisation near its target in the mean, capacity follows the load.
-    assert float(step.info["utilisation_compute"].mean()) == pytest.approx(0.5, abs=0.06)
+    assert float(step.info["utilisation_compute"].mean()) == pytest.approx(0.5, abs=0.08)
 
 
-def test_masks_close_the_database_while_its_tier_changes():
-    env = make(num_envs=2, episode_steps=20)
+def test_the_last_requests_are_those_before_the_next_episode():
+    env = make(num_envs=2, episode_steps=3)
     env.reset(seed=0)
-    assert all((mask == 1).all() for mask in env.action_masks().values())
-    env.step(engineer_actions(2, floor_share=1.5))
-    masks = env.action_masks()
-    pending = env.cloud_state.pending[:, 4, 1:].sum(1) > 0
-    assert pending.any()
-    columns = env.action_names["database"]
-    for row in range(2):
-        expected = [int(not pending[row]) if n != "read_replicas" else 1 for n in columns]
-        assert masks["database"][row].tolist() == expected
-    assert (masks["compute"] == 1).all()
+    assert env.final_requests is None
+    for _ in range(2):
+        env.step(engineer_actions(2))
+    twin = env.twin()
+    weather = env.weather
+    env.step(engineer_actions(2))
+    # The same step by a twin whose episode goes on.
+    twin.episode_steps = 4
+    twin.step(engineer_actions(2))
+    expected = queued_requests(twin.cloud_state, weather, 3, env.cloud.params)
+    assert torch.equal(env.final_requests.values, expected.values)
+    assert torch.equal(env.final_requests.mask, expected.mask)
+    assert expected.mask.any()
+    assert not torch.equal(env.requests().values, expected.values)
 
 
 @pytest.mark.parametrize(
@@ -216,7 +232,8 @@ def test_a_refused_action_leaves_the_episode_as_it_was():
     env, twin = make(num_envs=2, episode_steps=5), make(num_envs=2, episode_steps=5)
     env.reset(seed=0)
     twin.reset(seed=0)
-    bad = engineer_actions(2) | {"compute": torch.full((2, 4), float("nan"))}
+    bad = engineer_actions(2)
+    bad["compute"] = torch.full_like(bad["compute"], float("nan"))
     with pytest.raises(ValueError, match="not-a-number"):
         env.step(bad)
     a, b = env.step(engineer_actions(2)), twin.step(engineer_actions(2))
@@ -269,11 +286,11 @@ def test_the_registry_is_what_make_accepts():
 
 @pytest.mark.slow
 def test_long_runs_stay_finite_and_flat():
-    """Thousands of steps over many episodes: no drift, no growth."""
-    env = make(num_envs=16, episode_steps=96, generator=ToyGenerator(noise=0.5))
+    """Tens of thousands of steps of single clouds over many episodes: no drift."""
+    env = make(num_envs=128, episode_steps=48, generator=ToyGenerator(noise=0.5))
     env.reset(seed=0)
     means = []
-    for t in range(24 * 96):
+    for t in range(12 * 48):
         step = env.step(random_actions(env, t % 7))
         means.append(step.reward["compute"].mean())
     means = torch.stack(means)
