@@ -11,7 +11,8 @@ import os
 import shutil
 import time
 import types
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields, is_dataclass, replace
 from typing import Any, Final, Generic, TypeVar
 
 import torch
@@ -46,13 +47,46 @@ def cpp_compiler() -> str | None:
     return next((path for name in names if (path := shutil.which(name))), None)
 
 
+def in_standard_layout(value: Any) -> Any:
+    """`value` with every tensor row-major, also along dimensions of size 1; copies what is not.
+
+    A state that comes from elsewhere (the start of an episode) must look in memory like one that
+    comes from a compiled step, or the step is compiled once more for it.
+
+    Args:
+        value: a tensor, or dataclasses, mappings, lists and tuples that hold tensors.
+    """
+    if isinstance(value, Tensor):
+        expected, size = [], 1
+        for length in reversed(value.shape):
+            expected.append(size)
+            size *= max(length, 1)
+        if value.stride() == tuple(reversed(expected)):
+            return value
+        return value.clone(memory_format=torch.contiguous_format)
+    if is_dataclass(value) and not isinstance(value, type):
+        return replace(
+            value,
+            **{
+                field.name: in_standard_layout(getattr(value, field.name))
+                for field in fields(value)
+            },
+        )
+    if isinstance(value, Mapping):
+        return {name: in_standard_layout(part) for name, part in value.items()}
+    if isinstance(value, tuple | list):
+        return type(value)(in_standard_layout(part) for part in value)
+    return value
+
+
 class CompiledStep(Generic[_Result]):
     """A compiled pure function: call it with what the function takes.
 
     The first call compiles, which takes tens of seconds; later processes find the kernels in
     torch's own cache (`TORCHINDUCTOR_CACHE_DIR`) and need some seconds. Another batch size, dtype,
-    device or memory layout of an argument compiles again, as does another value of a Python
-    number; at most eight times. The kernels run on as many threads as torch had then.
+    device or memory layout of an argument (see `in_standard_layout`; results are in it) compiles
+    again, as does another value of a Python number; at most eight times. The kernels run on as many
+    threads as torch had then.
 
     Attributes:
         compilations: how often it has compiled so far.
@@ -87,7 +121,7 @@ class CompiledStep(Generic[_Result]):
         self._name = getattr(function, "__name__", "step")
 
         def bound(*arguments: object) -> _Result:
-            return function(*arguments, *constants)
+            return in_standard_layout(function(*arguments, *constants))
 
         # Dynamo keeps what it compiled by code object and tells entries apart by guards. Ours do
         # not look at the constants, so every instance needs a code object of its own.
@@ -131,4 +165,9 @@ class CompiledStep(Generic[_Result]):
         looking at hundreds of constants in every call would take as long as a small step does.
         """
         self.compilations += 1
+        if self.compilations > 1:
+            _log.warning(
+                "compiling %s again: a shape, layout or Python number among its arguments changed",
+                self._name,
+            )
         return [not (guard.is_global or guard.name.startswith(_BAKED_IN)) for guard in guards]
