@@ -19,7 +19,7 @@ from marl.gcp.operation import (
     WindowSeconds,
 )
 
-MAX_GROUP: Final = 1000  # VMs in a zonal managed instance group
+MAX_GROUP: Final = 1000  # VMs in a zonal managed instance group, by default
 # Commitment types of the series that the catalogue may hold (`Commitment.type`).
 _COMMITMENT_TYPES: Final = {
     "n1": "GENERAL_PURPOSE",

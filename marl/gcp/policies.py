@@ -1,7 +1,7 @@
 """Between the knobs agents turn and the settings in which Google Cloud keeps them, both ways.
 
-Every knob has a place in exactly one setting, so two joint actions that differ by more than
-`resolution` are different settings, and equal ones are equal. What the automation then does to
+Every knob has a place in exactly one setting, so two joint actions that differ by more than twice
+the `resolution` are different settings, and equal ones are equal. What the automation then does to
 machines is `translate`'s.
 """
 
@@ -286,7 +286,7 @@ def knobs_from_operations(
 ) -> Tensor:
     """(WIDTH,) float32 physical values after the settings among `operations` are applied.
 
-    Knobs that no operation sets stay as they were; those set come back to within `resolution`.
+    All come back as Google keeps them, to within `resolution`; those that no operation sets, too.
     Operations that carry settings out (resize, create, buy ...) change no knob.
 
     Raises:
@@ -308,12 +308,7 @@ def knobs_from_operations(
             part = _PART[each.kind]
             _follows(each, parts.get(part, getattr(before, part)))
             parts[part] = each.to
-    after = before.model_copy(update=parts)
-    knobs = knobs_before.clone()
-    for part in parts:
-        for name, value in _part_values(part, after, cloud).items():
-            knobs[ROWS[name]] = value
-    return knobs.clamp(LOW.to(knobs), HIGH.to(knobs))
+    return knobs_from_settings(before.model_copy(update=parts), cloud)
 
 
 def _follows(change: Change, present: object) -> None:

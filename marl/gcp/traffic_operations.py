@@ -11,7 +11,7 @@ from pydantic import Field
 from marl.gcp.compute_operations import AutoscalingPolicy
 from marl.gcp.operation import PREFIX, Change, Policy, Share, Verb
 
-MAX_REGIONAL_GROUP: Final = 2000  # VMs in a regional managed instance group
+MAX_REGIONAL_GROUP: Final = 2000  # VMs in a regional managed instance group; assumed, unconfirmed
 MAX_WEIGHT: Final = 1000  # of a weighted backend service
 SENT_BYTES: Final = "compute.googleapis.com/instance/network/sent_bytes_count"
 

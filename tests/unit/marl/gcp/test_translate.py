@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from marl.cloud.actions import HIGH, LOW, ROWS, WIDTH, row
 from marl.cloud.dynamics import initial_state, step
 from marl.cloud.types import KINDS, POOLS, PURCHASES
+from marl.envs import make
 from marl.gcp.compute_operations import (
     BuyCommitment,
     ResizeGroup,
@@ -143,6 +144,13 @@ def test_lifecycle_ages_are_one_three_and_ten_times():
     assert to.lifecycle == LifecyclePolicy(nearline_days=30, coldline_days=90, archive_days=300)
 
 
+def test_a_change_below_googles_resolution_is_no_operation():
+    was, to = knob_column(nearline_after=29.55), knob_column(nearline_after=30.45)
+    called = operations(start(), REVIEW, was, to, CLOUD)
+    assert "set_lifecycle" not in {o.kind for o in called}
+    assert knobs_from_operations(called, was[:, 0], CLOUD)[ROWS["storage_nearline_after"]] == 30.0
+
+
 # --- what the rules carry out -----------------------------------------------------------------
 
 
@@ -199,6 +207,21 @@ def test_operations_carried_out_are_the_simulators_next_state(actions):
         assert pools == (after.pools + after.pending_pools.sum(0))[:, 0].tolist()
         assert bought == float((after.committed - state.committed).sum())
         was, state = effective_knobs(state, REVIEW, was, to), after
+
+
+def test_each_cloud_of_a_batch_gets_its_own_operations():
+    env = make(num_envs=3, seed=2, episode_steps=2)
+    env.reset(seed=2)
+    draw = torch.Generator().manual_seed(0)
+    size = (HIGH - LOW)[:, None]
+    was, to = (LOW[:, None] + torch.rand((WIDTH, 3), generator=draw) * size for _ in range(2))
+    state, weather = env.cloud_state, env.weather.at(0)
+    in_force = effective_knobs(state, weather, was, to)
+    together = [operations(state, weather, was, to, env.cloud, env=i) for i in range(3)]
+    assert len(set(together)) == 3
+    for i, called in enumerate(together):
+        back = knobs_from_operations(called, was[:, i], env.cloud)
+        assert ((back - in_force[:, i]).abs() <= resolution(env.cloud)).all()
 
 
 def test_a_settled_cloud_calls_nothing():
