@@ -148,15 +148,6 @@ ROWS: Final[tuple[Scenario, ...]] = (
         "cyclical",
     ),
     Scenario(
-        "launch_day",
-        "Web doubles or triples on announced launches; some disappoint, some are called off: "
-        "larger than the cycle, but named beforehand",
-        "prepare for what is announced, correct when it turns out otherwise",
-        "cyclical",
-        _WEB,
-        (LAUNCH_DAY,),
-    ),
-    Scenario(
         "price_shock",
         "Spot prices more than double for hours: costs money, harms no request",
         "leave spot while it is dear, and come back",
@@ -238,6 +229,15 @@ ROWS: Final[tuple[Scenario, ...]] = (
         "hold spare capacity in other zones",
         "cyclical",
         overrides=ZONE_OUTAGE,
+    ),
+    Scenario(
+        "launch_day",
+        "Web doubles or triples on announced launches; some disappoint, some are called off: named "
+        "beforehand, but a rule that only reacts misses one request in seven",
+        "prepare for what is announced, correct when it turns out otherwise",
+        "cyclical",
+        _WEB,
+        (LAUNCH_DAY,),
     ),
     Scenario(
         "flash_crowd",
