@@ -9,7 +9,9 @@ from marl.cloud.catalogue import default_catalog
 from marl.cloud.config import CloudConfig
 from marl.cloud.dynamics import Cloud, build_cloud
 from marl.cloud.params import Reference, build_params
-from marl.cloud.types import KINDS, POOLS, PURCHASES, SERVICES, WeatherStep
+from marl.cloud.rounding import EXACT
+from marl.cloud.scaling import provision
+from marl.cloud.types import KINDS, LOADS, POOLS, PURCHASES, SERVICES, WeatherStep
 
 # A plain autoscaler with every extra switched off; keys are knobs' names for all agents.
 ENGINEER = {
@@ -114,3 +116,27 @@ def cell(purchase, kind, zone, zones=3):
 def pool(name):
     """Row of a pool beside the VMs."""
     return POOLS.index(name)
+
+
+def with_loads(state, **loads):
+    """The state with each measured load constant over the last hour."""
+    changed = state.loads.clone()
+    for name, value in loads.items():
+        changed[:, LOADS.index(name)] = value
+    return dataclasses.replace(state, loads=changed)
+
+
+def provision_once(state, knobs, weather, cloud):
+    """What there is after provisioning, and a state to go on from (loads as they were)."""
+    now = provision(state, knobs, weather, EXACT, cloud.params)
+    after = dataclasses.replace(
+        state,
+        vms=now.fleet.vms,
+        pending_vms=now.fleet.pending,
+        pools=now.pools,
+        pending_pools=now.pending_pools,
+        committed=now.committed,
+        has_ha=now.has_ha,
+        hyperdisk_wait=now.hyperdisk_wait,
+    )
+    return now, after
