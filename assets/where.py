@@ -7,6 +7,7 @@ from typing import Final
 
 _RESULTS: Final = (
     ("report", "eval_report/report.html"),
+    ("episode viewer", "episode_viewer/index.html"),
     ("the same as Markdown", "eval_report/report.md"),
     ("workload report", "workload_report/report.md"),
     ("Terraform", "terraform_artifacts/module/README.md"),

@@ -15,7 +15,7 @@ MAX_VIEWER_BYTES: Final = 10_000_000
 _FETCHES: Final = (
     r"<(?:link|iframe|object|embed|base)\b",
     r"\b(?:src|srcset|poster|action)\s*=",
-    r"\bhref\s*=\s*[\"']?(?!#)",
+    r"\bhref\s*=\s*(?![\"']?#)",
     r"@import\b",
     r"\burl\s*\(",
     r"\b(?:fetch|import|importScripts|sendBeacon)\s*\(",
