@@ -6,6 +6,7 @@ line: `python -m marl.gcp.operations --scenario mixed_cyclical --steps 12`.
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, Final
@@ -172,8 +173,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 lines = [f"step {step:>3}  {len(called)} operations"]
                 lines += [f"  {each.api_method:<46} {each.describe()}" for each in called]
             sys.stdout.writelines(line + "\n" for line in lines)
+        sys.stdout.flush()
     except ValueError as error:
         parser.error(str(error))
+    except BrokenPipeError:  # the reader (head, less) has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 
 

@@ -89,7 +89,7 @@ def operations(
         env: which cloud of the batch.
 
     Returns:
-        Settings first, then what they cause; nothing for masked knobs, nothing where nothing
+        Settings first, then what they cause. A masked knob sets nothing; nothing where nothing
         changes.
 
     Raises:

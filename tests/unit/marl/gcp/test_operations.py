@@ -1,6 +1,8 @@
 """Typed operations: what Google refuses, their JSON, and an episode on the command line."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 from pydantic import ValidationError
@@ -113,6 +115,14 @@ def test_the_command_line_prints_lines_and_json(capsys):
         each = ops.parse_operation(json.dumps(record["operation"]))
         assert record["body"] == each.body()
         assert record["parameters"] == each.parameters("my-project")
+
+
+def test_a_reader_that_stops_early_is_no_error():
+    command = [sys.executable, "-m", "marl.gcp.operations", "--steps", "3", "--policy", "random"]
+    program = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    program.stdout.close()
+    assert program.stderr.read() == b""
+    assert program.wait(timeout=60) == 0
 
 
 def test_the_command_line_says_what_is_wrong(capsys):
