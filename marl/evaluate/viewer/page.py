@@ -67,6 +67,7 @@ def render_page(records: Sequence[Record]) -> str:
         policies=[one.policy for one in records],
         hours=f"{first.steps.height * first.step_s / 3600:g}",
         steps=first.steps.height,
+        is_same=len(records) == 2 and records[0].steps.equals(records[1].steps),
         summary=summary(records),
         happened=_happened(records),
         style=Markup(environment.get_template("viewer.css.j2").render()),  # noqa: S704

@@ -96,6 +96,13 @@ def test_key_figures_are_those_of_the_steps():
         assert cells["Latency p95, ms (by requests)"][who] == f"{p95:,.0f}"
 
 
+def test_two_policies_that_did_the_same_are_named():
+    one, other = pair()
+    assert "did the same at every step" in render_page([one, replace(one, policy="twin")])
+    assert "did the same" not in render_page([one, other])
+    assert "did the same" not in render_page([one])
+
+
 def test_names_of_other_people_stay_text():
     evil = "</script><img src=x onerror=alert(1)>"
     one = replace(pair()[0], policy=evil, labels=replace(pair()[0].labels, source=evil))
