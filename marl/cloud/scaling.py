@@ -129,7 +129,8 @@ def _provision_pools(
     wait = (state.hyperdisk_wait - 1.0).clamp_min(0.0)
     is_busy = rounding.is_any(pending[TIER])
     one = torch.ones_like(wait)
-    may_change = torch.stack((one, 1.0 - wait.clamp_max(1.0), one, 1.0 - is_busy, one, one, one))
+    free = 1.0 - is_busy  # the instance's tier and disk are changed one at a time
+    may_change = torch.stack((one, 1.0 - wait.clamp_max(1.0), one, free, one, one, free))
     order = (wanted - pools - pending) * may_change
     up = order.clamp_min(0.0)
     shrinks = torch.stack((0.0 * one, one, one, one, one, one, 0.0 * one))
