@@ -117,7 +117,7 @@ def _move_pools(
     wait = max(state.hyperdisk_wait - 1.0, 0.0)
     removed = dict.fromkeys(POOLS, 0.0)
     for pool in POOLS:
-        if (pool == "tier" and is_busy) or (pool == "hyperdisk" and wait > 0):
+        if (pool in ("tier", "db_disk") and is_busy) or (pool == "hyperdisk" and wait > 0):
             continue
         more = wanted[pool] - state.pools[pool] - ordered[pool]
         if more > 0:

@@ -96,14 +96,18 @@ def test_one_cloud_sql_operation_at_a_time(cloud):
         state, knob_column(database__floor_share=1.0, **PLAIN), quiet_weather(), cloud
     )
     assert ordered(state)["tier"] == 6.0  # 15 are wanted, 9 there
-    more = knob_column(database__floor_share=1.5, has_ha=0.0, **PLAIN)
+    assert ordered(state)["db_disk"] == 0.0
+    more = knob_column(database__floor_share=1.5, has_ha=0.0, storage_free_share=1.0, **PLAIN)
     for _ in range(2):
         now, state = provision_once(state, more, quiet_weather(), cloud)
         assert ordered(state)["tier"] == 6.0
-        assert float(now.has_ha) == 1.0  # nor is HA switched meanwhile
+        # Nor is HA switched or the instance's disk enlarged meanwhile.
+        assert float(now.has_ha) == 1.0
+        assert ordered(state)["db_disk"] == 0.0
     now, state = provision_once(state, more, quiet_weather(), cloud)
     assert units(now)["tier"] == 15.0
     assert ordered(state)["tier"] == 8.0
+    assert ordered(state)["db_disk"] == 24.0  # 600 GiB, twice the data
     assert float(now.has_ha) == 0.0
 
 
