@@ -11,38 +11,65 @@ from typing import Final
 from pydantic import Field
 
 from marl.cloud.catalogue import PriceCatalog
+from marl.cloud.catalogue_data import REDIS_TIERS
 from marl.frozen import Frozen
-from marl.gcp.groups import boot_disk_type, instance_groups
-from marl.gcp.plan import ComputePlan, CostLine, DatabasePlan, NetworkPlan, StoragePlan
+from marl.gcp.groups import HYPERDISK_FREE_IOPS, boot_disk_type, data_disk
+from marl.gcp.plan import (
+    CachePlan,
+    ComputePlan,
+    CostLine,
+    DatabasePlan,
+    NetworkPlan,
+    StoragePlan,
+)
 
 HOURS_PER_MONTH: Final = 730.0  # as Google's price list has it
 _NAT_VMS: Final = 32  # Cloud NAT's hourly price stops growing at this many VMs
+_TIB: Final = 1024.0
 _EGRESS_GIB: Final = (  # internet egress gets cheaper with volume
-    ("egress.internet.first_tib", 1024.0),
-    ("egress.internet.next_9_tib", 9 * 1024.0),
+    ("egress.internet.first_tib", _TIB),
+    ("egress.internet.next_9_tib", 9 * _TIB),
     ("egress.internet.above_10_tib", float("inf")),
 )
+_CDN_GIB: Final = (
+    ("cdn.egress.first_10_tib", 10 * _TIB),
+    ("cdn.egress.next_140_tib", 140 * _TIB),
+    ("cdn.egress.above_150_tib", float("inf")),
+)
 _CUSTOM_TIER = re.compile(r"db-custom-(\d+)-(\d+)")
+# What the catalogue does not price; a price of its own goes before.
+_UNCONFIRMED: Final = ("assumed: no list price was confirmed", "2026-11-21")
+_ASSUMED: Final = {
+    "disk.hyperdisk-balanced": (0.08, ", ".join(_UNCONFIRMED)),
+    "disk.hyperdisk-balanced.iops": (0.005, ", ".join(_UNCONFIRMED)),
+}
 
 
 class ExpectedUse(Frozen):
     """The use a month is expected to bring.
 
     Attributes:
-        mean_replicas: replicas running on average, within what the autoscalers may do.
-        balanced_gib: traffic through the load balancer, both directions.
+        mean_replicas: replicas running on average by group, within what its autoscaler may do.
+        balanced_gib: traffic through the load balancer to the replicas.
         egress_gib: the part of it that leaves to the internet.
         inter_zone_gib: traffic between zones of the region.
         nat_gib: traffic of the replicas through Cloud NAT.
-        bucket_gib: data in each bucket on average, by name suffix; a bucket not named holds none.
+        cdn_gib: traffic that the CDN answers to the internet.
+        cdn_requests: requests the CDN sees.
+        bucket_gib: data in each bucket on average, by name suffix and storage class; a bucket not
+            named holds none.
+        bucket_read_gib: the same of what is read.
     """
 
-    mean_replicas: float = Field(ge=0)
+    mean_replicas: dict[str, float]
     balanced_gib: float = Field(default=0.0, ge=0)
     egress_gib: float = Field(default=0.0, ge=0)
     inter_zone_gib: float = Field(default=0.0, ge=0)
     nat_gib: float = Field(default=0.0, ge=0)
-    bucket_gib: dict[str, float] = Field(default_factory=dict)
+    cdn_gib: float = Field(default=0.0, ge=0)
+    cdn_requests: float = Field(default=0.0, ge=0)
+    bucket_gib: dict[str, dict[str, float]] = Field(default_factory=dict)
+    bucket_read_gib: dict[str, dict[str, float]] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -75,97 +102,136 @@ def estimate(
     storage: StoragePlan,
     network: NetworkPlan,
     database: DatabasePlan,
+    cache: CachePlan | None,
     catalog: PriceCatalog,
     use: ExpectedUse,
 ) -> tuple[CostLine, ...]:
     """The monthly estimate of a plan's parts: 730 hours, list prices, no discounts.
 
-    Buckets are priced in their class for new objects, an upper bound where lifecycle rules move
-    objects to colder ones. Backups are priced as one copy of the database's disk.
+    Moves between storage classes, operations on objects and filling the CDN's cache are not
+    counted. Backups are priced as one copy of the database's disk.
 
     Raises:
-        ValueError: the catalogue lacks a price the plan needs; the expected replicas lie outside
-            the groups' range; the tier is not a db-custom one (only their size is in their name);
-            or data are expected in a bucket the plan does not have.
+        ValueError: the catalogue lacks a price the plan needs; the expected replicas are not those
+            of the groups or lie outside their range; the tier is not a db-custom one (only their
+            size is in their name); or data are expected in a bucket the plan does not have.
     """
-    rows = catalog.to_frame().select("item", "usd", "source", "date").iter_rows()
-    priced = {item: (usd, f"{source}, {date}") for item, usd, source, date in rows}
-    book = _Book(priced, catalog.region)
+    _check_replicas(compute, use)
+    book = _book(catalog)
     return (
         *_compute(compute, book, use),
         *_disks(compute, storage, book, use),
         *_buckets(storage, book, use),
         *_network(network, book, use),
         *_database(database, book),
+        *_cache(cache, book),
     )
 
 
-def mean_by_group(compute: ComputePlan, mean_replicas: float) -> dict[str, float]:
-    """Replicas of each instance group when `mean_replicas` run in all: by share, within ranges.
+def commitment_costs(compute: ComputePlan, catalog: PriceCatalog) -> tuple[CostLine, ...]:
+    """What the plan's commitments cost a month if they are bought, and what they take the place of.
 
     Raises:
-        ValueError: fewer or more than the groups together can have.
+        ValueError: the catalogue lacks the machine.
     """
-    groups = instance_groups(compute)
-    low = sum(group.min_replicas for group in groups.values())
-    high = sum(group.max_replicas for group in groups.values())
-    if not low <= mean_replicas <= high:
-        raise ValueError(
-            f"{mean_replicas} replicas on average are outside the groups' range of {low} to {high}"
+    book = _book(catalog)
+    lines = []
+    for each in compute.commitments:
+        hours = each.vms * HOURS_PER_MONTH
+        machine = f"compute.{each.machine_type}"
+        line = book.line(
+            f"{each.years}-year commitment, {each.machine_type}",
+            (f"{machine}.cud_{each.years}y", hours, f"{each.vms} VMs × 730 h"),
         )
-    if len(groups) == 1:
-        return dict.fromkeys(groups, mean_replicas)
-    on_demand, spot = groups["on-demand"], groups["spot"]
-    least = max(spot.min_replicas, mean_replicas - on_demand.max_replicas)
-    most = min(spot.max_replicas, mean_replicas - on_demand.min_replicas)
-    share = min(max(mean_replicas * compute.spot_share, least), most)
-    return {"on-demand": mean_replicas - share, "spot": share}
+        listed = book.line("", (f"{machine}.on_demand", hours, "")).monthly_usd
+        share = 1.0 - line.monthly_usd / listed
+        basis = f"{line.basis}; {listed:,.2f} USD on demand, {share:.0%} less while all of it runs"
+        lines.append(line.model_copy(update={"basis": basis}))
+    return tuple(lines)
+
+
+def _book(catalog: PriceCatalog) -> _Book:
+    rows = catalog.to_frame().select("item", "usd", "source", "date").iter_rows()
+    priced = {item: (usd, f"{source}, {date}") for item, usd, source, date in rows}
+    return _Book(_ASSUMED | priced, catalog.region)
+
+
+def _check_replicas(compute: ComputePlan, use: ExpectedUse) -> None:
+    keys = [group.key for group in compute.groups]
+    if set(keys) != set(use.mean_replicas):
+        raise ValueError(
+            f"the plan's groups are {keys}, the expected replicas {list(use.mean_replicas)}"
+        )
+    for group in compute.groups:
+        mean, low, high = use.mean_replicas[group.key], group.min_replicas, group.max_replicas
+        if not low <= mean <= high:
+            raise ValueError(
+                f"{mean} replicas on average are outside the range of {group.key}: {low} to {high}"
+            )
 
 
 def _compute(compute: ComputePlan, book: _Book, use: ExpectedUse) -> list[CostLine]:
-    machine = compute.machine_type
     return [
         book.line(
-            f"{machine}, {key}",
+            f"{group.machine_type}, {group.key}",
             (
-                f"compute.{machine}.{key.replace('-', '_')}",
-                mean * HOURS_PER_MONTH,
-                f"{mean:.2f} VMs on average × 730 h",
+                f"compute.{group.machine_type}.{'spot' if group.is_spot else 'on_demand'}",
+                use.mean_replicas[group.key] * HOURS_PER_MONTH,
+                f"{use.mean_replicas[group.key]:.2f} VMs on average × 730 h",
             ),
         )
-        for key, mean in mean_by_group(compute, use.mean_replicas).items()
+        for group in compute.groups
     ]
 
 
 def _disks(
     compute: ComputePlan, storage: StoragePlan, book: _Book, use: ExpectedUse
 ) -> list[CostLine]:
-    mean = use.mean_replicas
-    sizes = (
-        ("boot disks", boot_disk_type(compute.machine_type), compute.boot_disk_gib),
-        ("data disks", storage.disk_type, storage.disk_gib),
-    )
-    return [
-        book.line(f"{label}, {kind}", (f"disk.{kind}", mean * gib, f"{mean:.2f} disks × {gib} GiB"))
-        for label, kind, gib in sizes
-    ]
+    """One line for each size of disk, boot and data."""
+    counts: dict[tuple[str, str, int, int], float] = {}
+    for group in compute.groups:
+        data = data_disk(group, storage)
+        iops = max(0, (data.provisioned_iops or 0) - HYPERDISK_FREE_IOPS)
+        for key in (
+            ("boot disks", boot_disk_type(group.machine_type), compute.boot_disk_gib, 0),
+            ("data disks", data.disk_type, data.disk_gib, iops),
+        ):
+            counts[key] = counts.get(key, 0.0) + use.mean_replicas[group.key]
+    lines = []
+    for (label, kind, gib, iops), mean in counts.items():
+        parts = [(f"disk.{kind}", mean * gib, f"{mean:.2f} disks × {gib} GiB")]
+        if iops:
+            parts.append((f"disk.{kind}.iops", mean * iops, f"{mean:.2f} disks × {iops} IOPS"))
+        lines.append(book.line(f"{label}, {gib} GiB {kind}", *parts))
+    return lines
 
 
 def _buckets(storage: StoragePlan, book: _Book, use: ExpectedUse) -> list[CostLine]:
-    classes = {bucket.name_suffix: bucket.storage_class for bucket in storage.buckets}
-    if unknown := sorted(set(use.bucket_gib) - set(classes)):
+    suffixes = {bucket.name_suffix for bucket in storage.buckets}
+    if unknown := sorted((set(use.bucket_gib) | set(use.bucket_read_gib)) - suffixes):
         raise ValueError(f"data are expected in buckets the plan does not have: {unknown}")
-    return [
-        book.line(
-            f"bucket {suffix}, {kind}",
-            (
-                f"gcs.{kind.lower()}",
-                use.bucket_gib.get(suffix, 0.0),
-                f"{use.bucket_gib.get(suffix, 0.0):.1f} GiB on average",
-            ),
-        )
-        for suffix, kind in classes.items()
-    ]
+    lines = []
+    for bucket in storage.buckets:
+        held = use.bucket_gib.get(bucket.name_suffix, {})
+        read = use.bucket_read_gib.get(bucket.name_suffix, {})
+        for kind in (bucket.storage_class, *(kind for _, kind in bucket.lifecycle)):
+            gib, out = held.get(kind, 0.0), read.get(kind, 0.0)
+            parts = [(f"gcs.{kind.lower()}", gib, f"{gib:.1f} GiB on average")]
+            if out > 0 and kind != "STANDARD":
+                parts.append((f"gcs.retrieval.{kind.lower()}", out, f"{out:.1f} GiB read"))
+            lines.append(book.line(f"bucket {bucket.name_suffix}, {kind}", *parts))
+    return lines
+
+
+def _by_volume(gib: float, tiers: tuple[tuple[str, float], ...]) -> list[tuple[str, float, str]]:
+    """A volume over price tiers; the first is named even where nothing flows."""
+    parts: list[tuple[str, float, str]] = []
+    for item, width in tiers:
+        units = min(gib, width)
+        gib -= units
+        if units > 0 or not parts:
+            parts.append((item, units, f"{units:.1f} GiB"))
+    return parts
 
 
 def _network(network: NetworkPlan, book: _Book, use: ExpectedUse) -> list[CostLine]:
@@ -177,7 +243,8 @@ def _network(network: NetworkPlan, book: _Book, use: ExpectedUse) -> list[CostLi
         )
     ]
     if network.has_nat:
-        share = min(use.mean_replicas, _NAT_VMS) / _NAT_VMS
+        replicas = sum(use.mean_replicas.values())
+        share = min(replicas, _NAT_VMS) / _NAT_VMS
         lines.append(
             book.line(
                 "Cloud NAT",
@@ -186,14 +253,11 @@ def _network(network: NetworkPlan, book: _Book, use: ExpectedUse) -> list[CostLi
                 ("nat.processed", use.nat_gib, f"{use.nat_gib:.1f} GiB"),
             )
         )
-    parts: list[tuple[str, float, str]] = []
-    left = use.egress_gib
-    for item, width in _EGRESS_GIB:
-        units = min(left, width)
-        left -= units
-        if units > 0 or not parts:
-            parts.append((item, units, f"{units:.1f} GiB"))
-    lines.append(book.line("internet egress", *parts))
+    if network.is_cdn_enabled:
+        asked = use.cdn_requests / 1e4
+        seen = ("cdn.lookup", asked, f"{asked:,.1f} × 10,000 requests")
+        lines.append(book.line("Cloud CDN", *_by_volume(use.cdn_gib, _CDN_GIB), seen))
+    lines.append(book.line("internet egress", *_by_volume(use.egress_gib, _EGRESS_GIB)))
     between = use.inter_zone_gib
     lines.append(
         book.line("traffic between zones", ("egress.inter_zone", between, f"{between:.1f} GiB"))
@@ -225,3 +289,12 @@ def _database(database: DatabasePlan, book: _Book) -> list[CostLine]:
     gib = float(database.disk_gib)
     lines.append(book.line("Cloud SQL backups", ("sql.backup", gib, f"{gib:.0f} GiB, one copy")))
     return lines
+
+
+def _cache(cache: CachePlan | None, book: _Book) -> list[CostLine]:
+    if cache is None:
+        return []
+    gib = cache.memory_gib
+    tier = next(name for name, largest in REDIS_TIERS if gib <= largest)
+    hours = gib * HOURS_PER_MONTH
+    return [book.line(f"Redis, {gib} GiB", (f"redis.ha.{tier}", hours, f"{gib} GiB × 730 h"))]

@@ -13,19 +13,50 @@ from pydantic import Field, field_validator, model_validator
 from marl.frozen import Frozen
 
 _COLDER = ("STANDARD", "NEARLINE", "COLDLINE", "ARCHIVE")
+DiskType = Literal["pd-standard", "pd-balanced", "pd-ssd", "hyperdisk-balanced"]
 
 
-class ComputePlan(Frozen):
-    """A regional managed instance group behind an autoscaler, with an optional spot group."""
+class DiskPlan(Frozen):
+    """A disk of each replica."""
 
-    machine_type: str = Field(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)+$")  # e.g. "n2-standard-4"
-    min_replicas: int = Field(ge=0)
+    disk_type: DiskType
+    disk_gib: int = Field(ge=10)
+    provisioned_iops: int | None = Field(default=None, ge=1)  # hyperdisk only
+
+    @model_validator(mode="after")
+    def _iops_need_hyperdisk(self) -> Self:
+        if self.provisioned_iops is not None and not self.disk_type.startswith("hyperdisk-"):
+            raise ValueError(f"{self.disk_type} takes no provisioned_iops; only hyperdisk does")
+        return self
+
+
+class GroupPlan(Frozen):
+    """A managed instance group: one kind of machine, bought one way.
+
+    Attributes:
+        kind: what the machine is for.
+        machine_type: e.g. "n2-standard-4".
+        is_spot: bought as spot VMs.
+        min_replicas: the autoscaler's range. At least 1: an empty group has no load to measure and
+            would stay empty for ever.
+        max_replicas: the same.
+        data_disk: where the machine takes another than the plan's.
+    """
+
+    kind: Literal["general", "highmem", "arm", "gpu"] = "general"
+    machine_type: str = Field(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)+$")
+    is_spot: bool = False
+    min_replicas: int = Field(ge=1)
     max_replicas: int = Field(ge=1)
-    target_cpu_utilisation: float = Field(gt=0, le=1)
-    spot_share: float = Field(ge=0, le=1)  # of replicas
-    initialization_period_s: int = Field(default=60, ge=0, le=3600)
-    scale_in_window_s: int = Field(default=600, ge=0, le=3600)
-    boot_disk_gib: int = Field(default=20, ge=10)
+    data_disk: DiskPlan | None = None
+
+    @property
+    def key(self) -> str:
+        """Name of the group within the plan, at most 10 characters."""
+        if self.kind == "general":
+            return "spot" if self.is_spot else "on-demand"
+        short = "mem" if self.kind == "highmem" else self.kind
+        return f"{short}-spot" if self.is_spot else self.kind
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
@@ -33,6 +64,53 @@ class ComputePlan(Frozen):
             raise ValueError(
                 f"min_replicas {self.min_replicas} is above max_replicas {self.max_replicas}"
             )
+        return self
+
+
+class CommitmentPlan(Frozen):
+    """VMs that the policy would run all the time: a contract, bought only where asked for."""
+
+    years: Literal[1, 3]
+    machine_type: str
+    commitment_type: str = Field(pattern=r"^[A-Z0-9_]+$")  # e.g. "GENERAL_PURPOSE_N2"
+    vms: int = Field(ge=1)
+    vcpu: int = Field(ge=1)
+    memory_mib: int = Field(ge=256, multiple_of=256)
+
+
+class ComputePlan(Frozen):
+    """Regional managed instance groups behind autoscalers, and what could be committed."""
+
+    groups: tuple[GroupPlan, ...] = Field(min_length=1)
+    target_cpu_utilisation: float = Field(gt=0, le=1)
+    initialization_period_s: int = Field(default=60, ge=0, le=3600)
+    gpu_initialization_period_s: int = Field(default=900, ge=0, le=3600)
+    scale_in_window_s: int = Field(default=600, ge=0, le=3600)
+    boot_disk_gib: int = Field(default=20, ge=10)
+    # Of the groups on demand over zones; spot groups go where there is capacity.
+    target_shape: Literal["EVEN", "BALANCED", "ANY"] = "EVEN"
+    commitments: tuple[CommitmentPlan, ...] = ()
+
+    @property
+    def min_replicas(self) -> int:
+        """Replicas of all groups together, at least."""
+        return sum(group.min_replicas for group in self.groups)
+
+    @property
+    def max_replicas(self) -> int:
+        """Replicas of all groups together, at most."""
+        return sum(group.max_replicas for group in self.groups)
+
+    @model_validator(mode="after")
+    def _are_told_apart(self) -> Self:
+        keys = [group.key for group in self.groups]
+        if len(set(keys)) < len(keys):
+            raise ValueError(f"two groups of the same kind and purchase: {keys}")
+        if all(group.kind == "gpu" for group in self.groups):
+            raise ValueError("GPU groups do not serve the web: name another group beside them")
+        years = [each.years for each in self.commitments]
+        if len(set(years)) < len(years):
+            raise ValueError(f"two commitments of the same term: {years}")
         return self
 
 
@@ -64,18 +142,13 @@ class BucketPlan(Frozen):
         return self
 
 
-class StoragePlan(Frozen):
+class StoragePlan(DiskPlan):
     """The data disk of each replica, and buckets."""
 
-    disk_type: Literal["pd-standard", "pd-balanced", "pd-ssd", "hyperdisk-balanced"]
-    disk_gib: int = Field(ge=10)
-    provisioned_iops: int | None = Field(default=None, ge=1)  # hyperdisk only
     buckets: tuple[BucketPlan, ...] = ()
 
     @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        if self.provisioned_iops is not None and self.disk_type != "hyperdisk-balanced":
-            raise ValueError(f"{self.disk_type} takes no provisioned_iops, only Hyperdisk does")
+    def _are_named_apart(self) -> Self:
         suffixes = [bucket.name_suffix for bucket in self.buckets]
         if len(set(suffixes)) < len(suffixes):
             raise ValueError(f"two buckets have the same name_suffix: {sorted(suffixes)}")
@@ -92,6 +165,9 @@ class NetworkPlan(Frozen):
     health_check_path: str = Field(default="/healthz", pattern=r"^/[^\s\x00-\x1f]*$")
     peak_gbps: float = Field(ge=0)
     is_cdn_enabled: bool = False
+    # Of the addresses of Cloud NAT; a global load balancer's is always premium.
+    nat_tier: Literal["PREMIUM", "STANDARD"] = "PREMIUM"
+    keeps_zone: bool = False  # requests should stay in the zone they came to
 
     @field_validator("subnet_cidr")
     @classmethod
@@ -113,6 +189,12 @@ class DatabasePlan(Frozen):
     database_version: str = Field(
         default="POSTGRES_16", pattern=r"^(POSTGRES_[0-9]+|MYSQL_8_[0-9]+)$"
     )
+
+
+class CachePlan(Frozen):
+    """A Memorystore for Redis instance with a replica in a second zone."""
+
+    memory_gib: int = Field(ge=1, le=300)
 
 
 class CostLine(Frozen):
@@ -143,7 +225,9 @@ class ProvisioningPlan(Frozen):
     storage: StoragePlan
     network: NetworkPlan
     database: DatabasePlan
+    cache: CachePlan | None = None
     costs: tuple[CostLine, ...]
+    commitment_costs: tuple[CostLine, ...] = ()  # instead of list prices, if they are bought
     reasons: tuple[Reason, ...]
 
     @model_validator(mode="after")

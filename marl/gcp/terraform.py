@@ -13,7 +13,7 @@ from typing import Any, Final
 from marl import files
 from marl.frozen import Frozen
 from marl.gcp import groups, hcl
-from marl.gcp.plan import BucketPlan, ProvisioningPlan
+from marl.gcp.plan import BucketPlan, GroupPlan, ProvisioningPlan
 
 TEMPLATES: Final = (
     "README.md",
@@ -29,6 +29,7 @@ TEMPLATES: Final = (
     "variables.tf",
     "versions.tf",
 )
+_TERMS: Final = {1: "TWELVE_MONTH", 3: "THIRTY_SIX_MONTH"}
 _RESOURCE = re.compile(r'^resource "(\w+)" "(\w+)"', re.M)
 
 
@@ -86,7 +87,7 @@ def write_terraform(plan: ProvisioningPlan, into: Path) -> TerraformSummary:
 
 def render(plan: ProvisioningPlan) -> dict[str, str]:
     """The module's files as text, by name. Raises like `write_terraform`."""
-    groups.check_disk(plan.compute, plan.storage)
+    groups.check_disks(plan.compute, plan.storage)
     environment = _environment()
     values = _values(plan)
     return {name: environment.get_template(f"{name}.j2").render(values) for name in TEMPLATES}
@@ -115,23 +116,41 @@ def _refuse_none(value: Any) -> Any:
 
 
 def _values(plan: ProvisioningPlan) -> dict[str, Any]:
-    split = groups.instance_groups(plan.compute)
+    used = sorted({groups.architecture(group.machine_type) for group in plan.compute.groups})
     return {
         "plan": plan,
-        "groups": {key: group.model_dump() for key, group in split.items()},
-        "source_image": groups.source_image(plan.compute.machine_type),
-        "boot_disk": {
-            "type": groups.boot_disk_type(plan.compute.machine_type),
-            "size_gib": plan.compute.boot_disk_gib,
-        },
-        "data_disk": {
-            "type": plan.storage.disk_type,
-            "size_gib": plan.storage.disk_gib,
-            "provisioned_iops": plan.storage.provisioned_iops,
+        "groups": {group.key: _group(group, plan) for group in plan.compute.groups},
+        "source_images": {each: groups.source_image(each) for each in used},
+        "has_gpu": any(group.kind == "gpu" for group in plan.compute.groups),
+        "commitments": {
+            f"{each.years}y": {
+                "plan": _TERMS[each.years],
+                "type": each.commitment_type,
+                "vcpu": each.vcpu,
+                "memory_mib": each.memory_mib,
+            }
+            for each in plan.compute.commitments
         },
         "buckets": {bucket.name_suffix: _bucket(bucket) for bucket in plan.storage.buckets},
-        "floor": sum(group.min_replicas for group in split.values()),
         "total_usd": sum(line.monthly_usd for line in plan.costs),
+    }
+
+
+def _group(group: GroupPlan, plan: ProvisioningPlan) -> dict[str, Any]:
+    data = groups.data_disk(group, plan.storage)
+    return {
+        "machine_type": group.machine_type,
+        "architecture": groups.architecture(group.machine_type),
+        "is_spot": group.is_spot,
+        "has_gpu": group.kind == "gpu",
+        "min_replicas": group.min_replicas,
+        "max_replicas": group.max_replicas,
+        "boot_disk_type": groups.boot_disk_type(group.machine_type),
+        "data_disk": {
+            "type": data.disk_type,
+            "size_gib": data.disk_gib,
+            "provisioned_iops": data.provisioned_iops,
+        },
     }
 
 
@@ -175,10 +194,11 @@ def _summary(plan: ProvisioningPlan, texts: Mapping[str, str]) -> TerraformSumma
         for name, text in texts.items()
     )
     found = _RESOURCE.findall("\n".join(texts.values()))
-    split = groups.instance_groups(plan.compute)
     return TerraformSummary(
         files=written,
         resources=tuple(sorted(f"{kind}.{name}" for kind, name in found)),
-        instance_groups={k: (g.min_replicas, g.max_replicas) for k, g in split.items()},
+        instance_groups={
+            each.key: (each.min_replicas, each.max_replicas) for each in plan.compute.groups
+        },
         monthly_usd=sum(line.monthly_usd for line in plan.costs),
     )

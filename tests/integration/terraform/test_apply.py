@@ -5,22 +5,19 @@ from typing import Any
 
 import pytest
 
-from marl.gcp.plan import BucketPlan, ComputePlan, DatabasePlan, NetworkPlan, StoragePlan
+from marl.gcp.plan import BucketPlan, DatabasePlan, NetworkPlan, StoragePlan
 from tests.integration.terraform.conftest import PROJECT
-from tests.unit.marl.gcp.example_plans import example_plan
+from tests.unit.marl.gcp.example_plans import (
+    CACHE,
+    EVERY_NETWORK,
+    every_group,
+    example_compute,
+    example_plan,
+    group,
+)
 
 pytestmark = pytest.mark.terraform
 UNPROTECTED = ("-var", "deletion_protection=false")
-
-
-def compute(machine: str, low: int, high: int, spot: float) -> ComputePlan:
-    return ComputePlan(
-        machine_type=machine,
-        min_replicas=low,
-        max_replicas=high,
-        target_cpu_utilisation=0.62,
-        spot_share=spot,
-    )
 
 
 def resources(show: str) -> dict[str, dict[str, Any]]:
@@ -48,7 +45,8 @@ def test_everything_on(terraform, module) -> None:
         name="a--very-long-name-that-ends-at-the-limit-x",  # 42 characters
         is_synthetic=True,
         demand='it\'s "quoted" ${var.project_id} %{ if true } back\\slash\nnew line',
-        network=NetworkPlan(peak_gbps=2.5, is_cdn_enabled=True, load_balancer_port=8443),
+        network=EVERY_NETWORK,
+        cache=CACHE,
         storage=StoragePlan(
             disk_type="hyperdisk-balanced",
             disk_gib=100,
@@ -62,7 +60,7 @@ def test_everything_on(terraform, module) -> None:
                 BucketPlan(name_suffix="0"),
             ),
         ),
-        compute=compute("c3-standard-4", 3, 12, 0.4),
+        compute=every_group(),
     )
     folder = module(plan)
     found = full_circle(
@@ -74,8 +72,14 @@ def test_everything_on(terraform, module) -> None:
         "client_requests_per_minute=600",
         "-var",
         "startup_script=#!/bin/sh\necho ${HOME}\n",
+        "-var",
+        "buy_commitments=true",
+        "-var",
+        "service_lb_policy=projects/p/locations/global/serviceLbPolicies/zone",
     )
-    assert len(found) == 48
+    groups = [address for address in found if "instance_group_manager" in address]
+    assert len(groups) == 8
+    assert len(found) == 48 + 6 * 3 + 2 + 1 + 1  # six more groups, commitments, cache, its API
     spot = found['google_compute_instance_template.app["spot"]']
     assert spot["scheduling"][0]["provisioning_model"] == "SPOT"
     assert spot["scheduling"][0]["preemptible"] is True
@@ -87,6 +91,8 @@ def test_everything_on(terraform, module) -> None:
     assert (steady["min_replicas"], steady["max_replicas"]) == (2, 7)
     assert steady["cpu_utilization"][0]["target"] == 0.62
     assert steady["scale_in_control"][0]["time_window_sec"] == 600
+    check_every_kind_of_machine(found)
+    check_what_is_bought_once(found)
     bucket = found['google_storage_bucket.data["assets-of-a-length-near-a-limit"]']
     assert len(bucket["name"]) <= 63
     assert bucket["public_access_prevention"] == "enforced"
@@ -94,7 +100,8 @@ def test_everything_on(terraform, module) -> None:
     assert ages[:4] == [1, 2, 3, 4]
     backend = found["google_compute_backend_service.app"]
     assert backend["enable_cdn"] is True
-    assert len(backend["backend"]) == 2
+    assert len(backend["backend"]) == 6  # all but the GPUs'
+    assert backend["service_lb_policy"].endswith("/serviceLbPolicies/zone")
     assert found["google_compute_global_forwarding_rule.https[0]"]["port_range"] == "443"
     assert found["google_compute_global_forwarding_rule.http"]["port_range"] == "8443"
     primary = found["google_sql_database_instance.primary"]
@@ -108,11 +115,59 @@ def test_everything_on(terraform, module) -> None:
     assert found["google_sql_user.node"]["password"] is None
 
 
+def check_every_kind_of_machine(found: dict[str, dict[str, Any]]) -> None:
+    """Each template, group and autoscaler as its machine's series wants it."""
+    disks, images = {}, {}
+    for key in ("on-demand", "highmem", "arm", "gpu", "gpu-spot"):
+        template = found[f'google_compute_instance_template.app["{key}"]']
+        disks[key] = [disk["disk_type"] for disk in template["disk"]]
+        images[key] = template["disk"][0]["source_image"].rpartition("/")[2]
+    assert disks == {
+        "on-demand": ["pd-balanced", "hyperdisk-balanced"],
+        "highmem": ["pd-balanced", "pd-ssd"],
+        "arm": ["hyperdisk-balanced", "hyperdisk-balanced"],
+        "gpu": ["pd-balanced", "pd-ssd"],
+        "gpu-spot": ["pd-balanced", "pd-ssd"],
+    }
+    assert {key for key, image in images.items() if image == "debian-12-arm64"} == {"arm"}
+    gpu = found['google_compute_instance_template.app["gpu"]']
+    assert gpu["machine_type"] == "g2-standard-8"
+    assert gpu["guest_accelerator"] == []  # the machine brings its L4
+    assert gpu["scheduling"][0]["on_host_maintenance"] == "TERMINATE"
+    assert gpu["scheduling"][0]["automatic_restart"] is True
+    manager = "google_compute_region_instance_group_manager.app"
+    for key, shape in (("on-demand", "BALANCED"), ("spot", "ANY"), ("arm-spot", "ANY")):
+        placed = found[f'{manager}["{key}"]']
+        assert placed["distribution_policy_target_shape"] == shape
+        assert placed["update_policy"][0]["instance_redistribution_type"] == "NONE"
+    scaler = found['google_compute_region_autoscaler.app["gpu"]']["autoscaling_policy"][0]
+    assert scaler["cpu_utilization"] == []
+    assert scaler["metric"][0]["name"] == "agent.googleapis.com/gpu/utilization"
+    assert scaler["metric"][0]["target"] == 62
+    assert scaler["cooldown_period"] == 650
+
+
+def check_what_is_bought_once(found: dict[str, dict[str, Any]]) -> None:
+    """Commitments, cache, NAT's tier."""
+    year = found['google_compute_region_commitment.general["1y"]']
+    assert (year["plan"], year["type"]) == ("TWELVE_MONTH", "COMPUTE_OPTIMIZED_C3")
+    assert [(each["type"], each["amount"]) for each in year["resources"]] == [
+        ("VCPU", "12"),
+        ("MEMORY", "49152"),
+    ]
+    three = found['google_compute_region_commitment.general["3y"]']
+    assert three["plan"] == "THIRTY_SIX_MONTH"
+    cache = found["google_redis_instance.cache"]
+    assert (cache["tier"], cache["memory_size_gb"]) == ("STANDARD_HA", 6)
+    assert cache["connect_mode"] == "PRIVATE_SERVICE_ACCESS"
+    assert found["google_compute_router_nat.main[0]"]["auto_network_tier"] == "STANDARD"
+
+
 def test_everything_off(quick_terraform, module) -> None:
     plan = example_plan(
         name="x",
         zones=("us-central1-f",),
-        compute=compute("e2-standard-2", 0, 1, 0.0),
+        compute=example_compute(group("e2-standard-2", 1, 1)),
         storage=StoragePlan(disk_type="pd-standard", disk_gib=10),
         network=NetworkPlan(peak_gbps=0, has_nat=False, subnet_cidr="192.168.0.0/29"),
         database=DatabasePlan(
@@ -131,6 +186,8 @@ def test_everything_off(quick_terraform, module) -> None:
         "google_compute_router",
         "google_compute_router_nat",
         "google_storage_bucket",
+        "google_redis_instance",
+        "google_compute_region_commitment",
         "google_compute_security_policy",
         "google_compute_target_https_proxy",
     }
@@ -148,7 +205,7 @@ def test_spot_only_in_another_region_with_hyperdisk_machines(quick_terraform, mo
     plan = example_plan(
         region="europe-west4",
         zones=("europe-west4-a", "europe-west4-b"),
-        compute=compute("n4a-standard-4", 2, 200, 1.0),
+        compute=example_compute(group("n4a-standard-4", 2, 200, is_spot=True)),
         storage=StoragePlan(disk_type="hyperdisk-balanced", disk_gib=64),
         database=DatabasePlan(
             tier="db-perf-optimized-N-8", has_ha=True, read_replicas=3, disk_gib=500
@@ -188,7 +245,7 @@ def test_a_changed_size_changes_only_what_it_must(quick_terraform, module) -> No
     terraform = quick_terraform
     folder = module(example_plan())
     terraform.ok(folder, "apply", "-auto-approve", *PROJECT)
-    changed = (*PROJECT, "-var", "machine_type=n2-standard-8", "-var", "target_cpu_utilisation=0.5")
+    changed = (*PROJECT, "-var", "boot_disk_gib=30", "-var", "target_cpu_utilisation=0.5")
     terraform.ok(folder, "plan", "-out=plan.bin", *changed)
     planned = json.loads(terraform.ok(folder, "show", "-json", "plan.bin"))["resource_changes"]
     actions = {

@@ -8,9 +8,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from marl.gcp import hcl
-from marl.gcp.plan import BucketPlan, ComputePlan, StoragePlan
+from marl.gcp.plan import BucketPlan, StoragePlan
 from marl.gcp.terraform import write_terraform
-from tests.unit.marl.gcp.example_plans import example_plan
+from tests.unit.marl.gcp.example_plans import example_compute, example_plan
 
 pytestmark = pytest.mark.terraform
 
@@ -120,13 +120,7 @@ def test_every_plan_is_laid_out_as_fmt_does(terraform, tmp_path, buckets, target
     steps = ((30, "NEARLINE"), (60, "COLDLINE"), (90, "ARCHIVE"))
     plan = example_plan(
         demand=demand,
-        compute=ComputePlan(
-            machine_type="n2-standard-4",
-            min_replicas=1,
-            max_replicas=1000,
-            target_cpu_utilisation=target,
-            spot_share=target,
-        ),
+        compute=example_compute(target_cpu_utilisation=target),
         storage=StoragePlan(
             disk_type="pd-ssd",
             disk_gib=10,

@@ -41,7 +41,7 @@ MUTATIONS = {
     ),
     "missing argument": (
         "compute.tf",
-        "  machine_type = var.machine_type\n",
+        "  machine_type = each.value.machine_type\n",
         "",
         'argument "machine_type" is required',
     ),
@@ -102,9 +102,9 @@ MUTATIONS = {
     ),
     "undeclared variable": (
         "compute.tf",
-        "machine_type = var.machine_type",
-        "machine_type = var.machine",
-        'An input variable with the name "machine" has not been declared',
+        "= var.boot_disk_gib",
+        "= var.boot_disk",
+        'An input variable with the name "boot_disk" has not been declared',
     ),
     "setting an attribute only Google sets": (
         "network.tf",
@@ -113,6 +113,14 @@ MUTATIONS = {
         'Can\'t configure a value for "self_link"',
     ),
 }
+
+
+GROUP = (
+    'machine_type="n2-standard-4",architecture="x86_64",is_spot=false,'
+    'boot_disk_type="pd-balanced",min_replicas=3,'
+)
+DISK = 'data_disk={type="pd-ssd",size_gib=10}'
+IOPS = 'data_disk={type="pd-ssd",size_gib=10,provisioned_iops=9}'
 
 
 @pytest.fixture(scope="module")
@@ -154,12 +162,20 @@ def test_wrong_hcl_is_refused(what: str, quick_terraform, good, tmp_path) -> Non
         ((*PROJECT, "-var", "database_version=SQLSERVER_2022"), "reads like POSTGRES_16"),
         ((*PROJECT, "-var", 'labels={Team="x"}'), "Labels are lowercase letters"),
         (
-            (*PROJECT, "-var", "instance_groups={a={is_spot=false,min_replicas=3,max_replicas=2}}"),
+            (*PROJECT, "-var", f"instance_groups={{a={{{GROUP}max_replicas=2,{DISK}}}}}"),
             "Each group needs 0 <= min_replicas <= max_replicas",
         ),
         (
-            (*PROJECT, "-var", 'data_disk={type="pd-ssd",size_gib=10,provisioned_iops=9}'),
+            (*PROJECT, "-var", f"instance_groups={{a={{{GROUP}max_replicas=3,{IOPS}}}}}"),
             "Only Hyperdisk takes provisioned_iops",
+        ),
+        (
+            (
+                *PROJECT,
+                "-var",
+                f"instance_groups={{a={{has_gpu=true,{GROUP}max_replicas=3,{DISK}}}}}",
+            ),
+            "at least one instance group without GPUs",
         ),
         ((), 'input variable "project_id" is not set'),
     ],

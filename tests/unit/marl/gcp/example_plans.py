@@ -4,9 +4,13 @@ from typing import Any
 
 from marl.gcp.plan import (
     BucketPlan,
+    CachePlan,
+    CommitmentPlan,
     ComputePlan,
     CostLine,
     DatabasePlan,
+    DiskPlan,
+    GroupPlan,
     NetworkPlan,
     ProvisioningPlan,
     Reason,
@@ -14,8 +18,64 @@ from marl.gcp.plan import (
 )
 
 
+def group(machine: str, low: int, high: int, **changes: Any) -> GroupPlan:
+    """A group of `low` to `high` machines; keyword arguments are its other fields."""
+    return GroupPlan(machine_type=machine, min_replicas=low, max_replicas=high, **changes)
+
+
+def example_compute(*groups: GroupPlan, **changes: Any) -> ComputePlan:
+    """These groups, or an on-demand and a spot group of n2-standard-4."""
+    fields: dict[str, Any] = {
+        "groups": groups
+        or (group("n2-standard-4", 2, 7), group("n2-standard-4", 1, 5, is_spot=True)),
+        "target_cpu_utilisation": 0.62,
+    }
+    return ComputePlan(**(fields | changes))
+
+
+def every_group(machine: str = "c3-standard-4") -> ComputePlan:
+    """Every kind and purchase, disks of their own where they need one, both commitments."""
+    hyperdisk = DiskPlan(disk_type="hyperdisk-balanced", disk_gib=100)
+    ssd = DiskPlan(disk_type="pd-ssd", disk_gib=200)
+    return example_compute(
+        *(
+            group(name, low, high, kind=kind, is_spot=is_spot, data_disk=disk)
+            for name, kind, disk in (
+                (machine, "general", None),
+                ("n2-highmem-4", "highmem", ssd),
+                ("n4a-standard-4", "arm", hyperdisk),
+                ("g2-standard-8", "gpu", ssd),
+            )
+            for is_spot, low, high in ((False, 2, 7), (True, 1, 5))
+        ),
+        target_shape="BALANCED",
+        gpu_initialization_period_s=650,
+        commitments=tuple(
+            CommitmentPlan(
+                years=years,
+                machine_type=machine,
+                commitment_type="COMPUTE_OPTIMIZED_C3",
+                vms=vms,
+                vcpu=4 * vms,
+                memory_mib=16_384 * vms,
+            )
+            for years, vms in ((1, 3), (3, 2))
+        ),
+    )
+
+
+EVERY_NETWORK = NetworkPlan(
+    peak_gbps=2.5,
+    is_cdn_enabled=True,
+    load_balancer_port=8443,
+    nat_tier="STANDARD",
+    keeps_zone=True,
+)
+CACHE = CachePlan(memory_gib=6)
+
+
 def example_plan(**changes: Any) -> ProvisioningPlan:
-    """A plan with everything in it; keyword arguments replace its fields."""
+    """An ordinary plan; keyword arguments replace its fields."""
     fields: dict[str, Any] = {
         "name": "shop",
         "region": "us-central1",
@@ -23,13 +83,7 @@ def example_plan(**changes: Any) -> ProvisioningPlan:
         "policy": "maddpg",
         "demand": "a day of mixed demand, 1,240 requests/s at its p95",
         "is_synthetic": False,
-        "compute": ComputePlan(
-            machine_type="n2-standard-4",
-            min_replicas=3,
-            max_replicas=12,
-            target_cpu_utilisation=0.62,
-            spot_share=0.4,
-        ),
+        "compute": example_compute(),
         "storage": StoragePlan(
             disk_type="pd-balanced",
             disk_gib=100,

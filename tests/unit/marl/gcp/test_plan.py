@@ -3,8 +3,16 @@
 import pytest
 from pydantic import ValidationError
 
-from marl.gcp.plan import BucketPlan, ComputePlan, DatabasePlan, NetworkPlan, StoragePlan
-from tests.unit.marl.gcp.example_plans import example_plan
+from marl.gcp.plan import (
+    BucketPlan,
+    CachePlan,
+    CommitmentPlan,
+    DatabasePlan,
+    DiskPlan,
+    NetworkPlan,
+    StoragePlan,
+)
+from tests.unit.marl.gcp.example_plans import every_group, example_compute, example_plan, group
 
 
 @pytest.mark.parametrize(
@@ -37,13 +45,48 @@ def test_places_must_agree(changes, message) -> None:
 
 def test_replicas_must_be_in_order() -> None:
     with pytest.raises(ValidationError, match="min_replicas 5 is above max_replicas 4"):
-        ComputePlan(
-            machine_type="n2-standard-4",
-            min_replicas=5,
-            max_replicas=4,
-            target_cpu_utilisation=0.5,
-            spot_share=0,
-        )
+        group("n2-standard-4", 5, 4)
+    with pytest.raises(ValidationError, match="min_replicas"):
+        group("n2-standard-4", 0, 4)  # an empty group would stay empty
+
+
+def test_groups_are_told_apart_by_kind_and_purchase() -> None:
+    keys = [each.key for each in every_group().groups]
+    assert keys == [
+        *("on-demand", "spot", "highmem", "mem-spot"),
+        *("arm", "arm-spot", "gpu", "gpu-spot"),
+    ]
+    assert max(len(key) for key in keys) <= 10
+    assert (every_group().min_replicas, every_group().max_replicas) == (12, 48)
+    with pytest.raises(ValidationError, match=r"same kind and purchase: \['spot', 'spot'\]"):
+        example_compute(*[group("n2-standard-4", 1, 2, is_spot=True)] * 2)
+    with pytest.raises(ValidationError, match="do not serve the web"):
+        example_compute(group("g2-standard-8", 1, 2, kind="gpu"))
+
+
+@pytest.mark.parametrize(
+    "fields", [{"years": 2}, {"vms": 0}, {"memory_mib": 16_300}, {"commitment_type": "n2"}]
+)
+def test_bad_commitments_are_refused(fields) -> None:
+    good = {
+        "years": 1,
+        "machine_type": "n2-standard-4",
+        "commitment_type": "GENERAL_PURPOSE_N2",
+        "vms": 1,
+        "vcpu": 4,
+        "memory_mib": 16_384,
+    }
+    once = CommitmentPlan(**good)
+    with pytest.raises(ValidationError, match="same term"):
+        example_compute(commitments=(once, once))
+    with pytest.raises(ValidationError):
+        CommitmentPlan(**(good | fields))
+
+
+@pytest.mark.parametrize("gib", [0, 301])
+def test_redis_has_1_to_300_gib(gib: int) -> None:
+    with pytest.raises(ValidationError, match="memory_gib"):
+        CachePlan(memory_gib=gib)
 
 
 @pytest.mark.parametrize(
@@ -70,8 +113,9 @@ def test_two_buckets_cannot_share_a_name() -> None:
 
 
 def test_only_hyperdisk_takes_iops() -> None:
-    with pytest.raises(ValidationError, match="takes no provisioned_iops"):
-        StoragePlan(disk_type="pd-ssd", disk_gib=10, provisioned_iops=3000)
+    for plan in (DiskPlan, StoragePlan):
+        with pytest.raises(ValidationError, match="takes no provisioned_iops"):
+            plan(disk_type="pd-ssd", disk_gib=10, provisioned_iops=3000)
 
 
 @pytest.mark.parametrize("cidr", ["10.0.0.1/24", "10.0.0.0/30", "300.0.0.0/8", "::/64", "nonsense"])

@@ -7,9 +7,16 @@ import pytest
 from markdown_it import MarkdownIt
 
 from marl.gcp import terraform
-from marl.gcp.plan import ComputePlan, CostLine, DatabasePlan, Reason, StoragePlan
+from marl.gcp.plan import CostLine, DatabasePlan, NetworkPlan, Reason, StoragePlan
 from marl.gcp.terraform import markdown, render, write_terraform
-from tests.unit.marl.gcp.example_plans import example_plan
+from tests.unit.marl.gcp.example_plans import (
+    CACHE,
+    EVERY_NETWORK,
+    every_group,
+    example_compute,
+    example_plan,
+    group,
+)
 
 HOSTILE = 'x | y <script>alert(1)</script> `code` [a](javascript:b) ${var.p} %{if} "q" \\ & _i_ ~s~'
 
@@ -117,8 +124,9 @@ def test_no_credential_in_any_file() -> None:
     assert "CLOUD_IAM_SERVICE_ACCOUNT" in texts["database.tf"]
 
 
-def test_every_variable_says_what_it_is_and_is_used() -> None:
-    texts = render(example_plan())
+@pytest.mark.parametrize("is_full", [False, True])
+def test_every_variable_says_what_it_is_and_is_used(is_full: bool) -> None:
+    texts = render(full_plan() if is_full else example_plan())
     blocks = re.findall(r'^variable "(\w+)" \{\n(.*?)^\}', texts["variables.tf"], re.M | re.S)
     assert len(blocks) > 25
     code = "".join(text for name, text in texts.items() if name.endswith(".tf"))
@@ -150,16 +158,52 @@ def test_synthetic_data_is_said_so_and_only_then() -> None:
     assert "Synthetic data" not in render(example_plan(is_synthetic=False))["README.md"]
 
 
-def test_the_readme_explains_a_raised_floor() -> None:
-    compute = ComputePlan(
-        machine_type="n2-standard-4",
-        min_replicas=0,
-        max_replicas=6,
-        target_cpu_utilisation=0.5,
-        spot_share=0.5,
+def full_plan():
+    """Everything that a policy can buy."""
+    return example_plan(
+        compute=every_group(),
+        storage=StoragePlan(disk_type="hyperdisk-balanced", disk_gib=50, provisioned_iops=4000),
+        network=EVERY_NETWORK,
+        cache=CACHE,
+        commitment_costs=(CostLine(resource="1-year", monthly_usd=321.5, basis="3 VMs"),),
     )
-    assert "keep 2 together" in render(example_plan(compute=compute))["README.md"]
-    assert "would stay empty" not in render(example_plan())["README.md"]
+
+
+def test_what_is_not_used_is_not_written() -> None:
+    """A small plan's module does not know of what a large one needs."""
+    small = example_plan(compute=example_compute(group("e2-standard-2", 1, 3)))
+    words = {
+        *("gpu_initialization_period_s", "agent.googleapis.com/gpu", "debian-12-arm64"),
+        *("google_compute_region_commitment", "buy_commitments"),
+        *("google_redis_instance", "redis.googleapis.com", "redis_memory_gib"),
+        *("service_lb_policy", "auto_network_tier", "nat_network_tier"),
+    }
+    for plan, expected in ((small, set()), (full_plan(), words)):
+        hcl = "".join(text for name, text in render(plan).items() if name.endswith(".tf"))
+        assert {word for word in words if word in hcl} == expected
+    assert len(render(small)["variables.tf"]) < len(render(full_plan())["variables.tf"])
+
+
+def test_nobody_buys_a_commitment_by_accident() -> None:
+    texts = render(full_plan())
+    switch = re.search(r'variable "buy_commitments" \{.*?^\}', texts["variables.tf"], re.M | re.S)
+    assert switch
+    assert re.search(r"default +\= false", switch[0])
+    assert "for_each = var.buy_commitments ? var.commitments : {}" in texts["compute.tf"]
+    readme = texts["README.md"]
+    assert "contracts that nobody can cancel" in readme
+    assert "321.50" in readme
+    assert "outlive `terraform destroy`" in readme
+
+
+def test_the_readme_lists_every_group() -> None:
+    rows = re.findall(r"<tr>(.*?)</tr>", html(render(full_plan())["README.md"]), re.S)
+    cells = [re.findall(r"<td[^>]*>(.*?)</td>", row) for row in rows]
+    assert ["gpu-spot", "g2-standard-8", "spot", "1 to 5", "200 GiB pd-ssd"] in cells
+    assert [
+        *("on-demand", "c3-standard-4", "on demand", "2 to 7"),
+        "50 GiB hyperdisk-balanced, 4000 IOPS",
+    ] in cells
 
 
 def test_the_readme_tells_variants_apart() -> None:
@@ -167,6 +211,9 @@ def test_the_readme_tells_variants_apart() -> None:
     readme = render(example_plan(database=zonal))["README.md"]
     assert "zonal, 0 read replica(s)" in readme
     assert "standby" not in readme
+    plain = render(example_plan(network=NetworkPlan(peak_gbps=1)))["README.md"]
+    assert "service_lb_policy" not in plain
+    assert "Redis" not in plain
 
 
 def test_markdown_from_data_is_only_text() -> None:
