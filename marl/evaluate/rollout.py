@@ -138,6 +138,8 @@ def trajectory(
     """
     from marl.evaluate.world import stored_world
 
+    if episode < 0:
+        raise ValueError(f"episode must be at least 0; got {episode}")
     world = world or stored_world()
     block, row = divmod(episode, BLOCK)
     block_seed = derive_seed(seed, "block", block)

@@ -39,8 +39,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _records(asked: argparse.Namespace) -> list[Record]:
+    if asked.episode < 0:
+        raise ValueError(f"--episode must be at least 0; got {asked.episode}")
     names = [asked.policy, *([asked.against] if asked.against else [])]
     if asked.data is not None:
+        if not (asked.data / "workload_model").is_dir():
+            raise FileNotFoundError(
+                f"{asked.data} holds no workload_model: name the data folder of a finished run "
+                "(make report makes one), or leave --data out for toy demand"
+            )
         world = stored_world(asked.data, asked.steps)
         policies = [load_policy(name, data=asked.data) for name in names]
         return record_held_out(policies, world, asked.scenario, asked.episode, asked.seed)

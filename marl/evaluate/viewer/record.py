@@ -110,7 +110,12 @@ def record_held_out(
         scenario: of `marl.envs.scenarios`.
         episode: its number.
         seed: of the evaluation.
+
+    Raises:
+        ValueError: a negative episode.
     """
+    if episode < 0:
+        raise ValueError(f"episode must be at least 0; got {episode}")
     block, row = divmod(episode, BLOCK)
     block_seed = derive_seed(seed, "block", block)
     labels = Labels(scenario, episode, seed, "held-out part of the trace", world.is_synthetic)

@@ -143,6 +143,12 @@ def test_the_command_names_what_there_is(capsys, tmp_path):
     with pytest.raises(SystemExit):
         main(["--scenario", "rain", "--out", str(tmp_path / "x.html")])
     assert "no scenario 'rain'" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["--episode", "-1", "--out", str(tmp_path / "x.html")])
+    assert "--episode must be at least 0" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["--data", str(tmp_path / "none"), "--out", str(tmp_path / "x.html")])
+    assert "holds no workload_model" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
 

@@ -85,6 +85,13 @@ def test_a_held_out_record_is_the_episode_of_that_number():
     assert one.labels.source == "held-out part of the trace"
 
 
+def test_an_episode_before_the_first_is_refused():
+    with pytest.raises(ValueError, match="episode must be at least 0; got -1"):
+        record_held_out([rule()], ToyWorld(), "calm", -1, seed=1)
+    with pytest.raises(ValueError, match="episode must be at least 0; got -1"):
+        trajectory(rule(), "calm", episode=-1, world=ToyWorld())
+
+
 def report_of(**means):
     cells = [{"policy": name, "mean": mean} for name, mean in means.items()]
     return {"table": [{"metric": "cost_usd", "cells": []}, {"metric": "reward", "cells": cells}]}
