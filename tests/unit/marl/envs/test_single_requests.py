@@ -7,7 +7,6 @@ import torch
 from marl.envs import make
 from marl.envs.single_requests import RequestRows
 
-
 STARVED = {"quota_share": 0.3}  # so that work waits
 DEADLINES = {"batch_deadline_steps": 7, "ml_deadline_steps": 30}
 
