@@ -193,8 +193,8 @@ def size_database(trajectory: pl.DataFrame, setting: Setting) -> tuple[DatabaseP
     text = (
         f"The policy held a node of {held:.0f} vCPUs (99th percentile) and "
         f"{mean(trajectory['units_replica']):.1f} read replicas on average for "
-        f"{mean(trajectory['demand_database']):.1f} vCPUs of demand: {vcpu} vCPUs and "
-        f"{memory_mib / 1024:g} GiB, {replicas} read replica(s). It kept a standby "
+        f"{mean(trajectory['demand_database']):.1f} vCPUs of demand before caches: {vcpu} vCPUs "
+        f"and {memory_mib / 1024:g} GiB, {replicas} read replica(s). It kept a standby "
         f"{standby:.0%} of the time: {'regional' if plan.has_ha else 'zonal'}. With a standby a "
         f"failure costs about {config.failover_s:.0f} s, without one {config.recovery_s:.0f} s and "
         f"all the time the zone is down. {disk_gib} GiB (the largest disk held) hold "

@@ -75,7 +75,7 @@ def test_everything_on(terraform, module) -> None:
         "-var",
         "buy_commitments=true",
         "-var",
-        "service_lb_policy=projects/p/locations/global/serviceLbPolicies/zone",
+        "service_lb_policy=//networkservices.googleapis.com/projects/p/locations/global/serviceLbPolicies/zone",
     )
     groups = [address for address in found if "instance_group_manager" in address]
     assert len(groups) == 8
@@ -135,6 +135,7 @@ def check_every_kind_of_machine(found: dict[str, dict[str, Any]]) -> None:
     assert gpu["guest_accelerator"] == []  # the machine brings its L4
     assert gpu["scheduling"][0]["on_host_maintenance"] == "TERMINATE"
     assert gpu["scheduling"][0]["automatic_restart"] is True
+    assert gpu["shielded_instance_config"][0]["enable_secure_boot"] is False
     manager = "google_compute_region_instance_group_manager.app"
     for key, shape in (("on-demand", "BALANCED"), ("spot", "ANY"), ("arm-spot", "ANY")):
         placed = found[f'{manager}["{key}"]']
@@ -159,6 +160,7 @@ def check_what_is_bought_once(found: dict[str, dict[str, Any]]) -> None:
     assert three["plan"] == "THIRTY_SIX_MONTH"
     cache = found["google_redis_instance.cache"]
     assert (cache["tier"], cache["memory_size_gb"]) == ("STANDARD_HA", 6)
+    assert len(cache["name"]) <= 40
     assert cache["connect_mode"] == "PRIVATE_SERVICE_ACCESS"
     assert found["google_compute_router_nat.main[0]"]["auto_network_tier"] == "STANDARD"
 
