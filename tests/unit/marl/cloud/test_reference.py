@@ -8,11 +8,13 @@ in 200 may be, by one machine) and every other step must agree to 1e-5 of each q
 """
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+import marl
 from marl.cloud.actions import WIDTH
 from marl.cloud.catalogue import default_catalog
 from marl.cloud.config import CloudConfig
@@ -231,3 +233,13 @@ def test_every_scenario_equals_it_too():
         )
         seen = run_in_double(cloud, weather, random_walk(24, 1, seed=scenario.difficulty))
         assert seen["changes"] > 24, name
+
+
+def test_nothing_but_tests_imports_the_reference():
+    package = Path(marl.__file__).parent
+    users = {
+        path.name
+        for path in package.rglob("*.py")
+        if "marl.cloud.reference" in path.read_text(encoding="utf-8")
+    }
+    assert {name for name in users if not name.startswith("reference")} == set()
