@@ -1,9 +1,9 @@
 """An episode's return as a function of actions or of a policy: what first-order learners climb.
 
-In smooth rounding (`rounding.SMOOTH`) the return has gradients to every continuous action and to the
-network that chose it; in exact rounding it is what evaluation would give. An episode may be cut into
-windows, each begun at the state that the one before left, `detached` or not. The dynamics are
-`dynamics`; learners belong to `marl.algos`.
+In smooth rounding (`rounding.SMOOTH`) the return has gradients to every continuous action and to
+the network that chose it; in exact rounding it is what evaluation would give. An episode may be cut
+into windows, each begun at the state that the one before left, `detached` or not. The dynamics are
+`dynamics`; learners belong to `marl.algos`. How true the smooth clouds are: docs/differentiable.md.
 """
 
 import dataclasses
@@ -105,7 +105,7 @@ def _mapped(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
         return change(value)
     if isinstance(value, tuple):
         return tuple(_mapped(part, change) for part in value)
-    if not dataclasses.is_dataclass(value):
+    if not dataclasses.is_dataclass(value) or isinstance(value, type):
         return value
     parts = {f.name: _mapped(getattr(value, f.name), change) for f in dataclasses.fields(value)}
-    return type(value)(**parts)
+    return dataclasses.replace(value, **parts)
