@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from marl.cloud.params import CloudParams, service_work
+from marl.cloud.params import CloudParams, load_of
 from marl.cloud.types import KINDS, SERVICES
 from marl.workload.demand import HORIZON, DemandBatch
 
@@ -53,10 +53,7 @@ def foresight(
     nothing = torch.zeros((steps + HORIZON, len(SERVICES), batch))
 
     def past(values: NDArray | None) -> Tensor:
-        if values is None:
-            return nothing
-        work = service_work(values, params.config.qps_per_vcpu)[..., :4].sum(2)
-        return torch.from_numpy(np.ascontiguousarray(work.transpose(1, 2, 0)))
+        return nothing if values is None else load_of(values, params.config.qps_per_vcpu)
 
     day_ago, week_ago = past(demand.day_ago), past(demand.week_ago)
     usual = _usual(demand, day_ago, week_ago)

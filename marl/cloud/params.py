@@ -66,20 +66,36 @@ class Reference(Frozen):
         return self
 
 
-def service_work(values: NDArray, qps_per_vcpu: float) -> NDArray:
-    """(..., C, R+1) demand (..., C, channels) in the units of the resources, requests/s last."""
-    channel = {name: values[..., i] for i, name in enumerate(CHANNELS)}
-    return np.stack(
-        [
-            channel["compute_vcpu"],
-            channel["storage_iops"],
-            channel["network_gbps"],
-            channel["database_qps"] / np.float32(qps_per_vcpu),
-            channel["memory_gib"],
-            channel["requests_per_s"],
-        ],
-        axis=-1,
+# Channels of the demand in the order of `types.WORK`.
+_WORK_CHANNELS: Final = [
+    CHANNELS.index(name)
+    for name in (
+        "compute_vcpu",
+        "storage_iops",
+        "network_gbps",
+        "database_qps",
+        "memory_gib",
+        "requests_per_s",
     )
+]
+
+
+def work_of(values: NDArray[np.float32], qps_per_vcpu: float) -> Tensor:
+    """(T, C, R+1, B) demand (B, T, C, channels) in the units of the resources, requests/s last."""
+    work = torch.from_numpy(values)[..., _WORK_CHANNELS].permute(1, 2, 3, 0).contiguous()
+    work[:, :, 3] /= qps_per_vcpu
+    return work
+
+
+def load_of(values: NDArray[np.float32], qps_per_vcpu: float) -> Tensor:
+    """(T, S, B) load of each service, summed over classes; see `work_of`."""
+    demand = torch.from_numpy(values)
+    total = demand[:, :, 0]
+    for index in range(1, len(CLASSES)):
+        total = total + demand[:, :, index]
+    load = total[..., _WORK_CHANNELS[: len(SERVICES)]].permute(1, 2, 0).contiguous()
+    load[:, 3] /= qps_per_vcpu
+    return load
 
 
 def measure_reference(
@@ -99,7 +115,7 @@ def reference_of(
 ) -> Reference:
     """The reference of episodes of demand called `name`; raises like `measure_reference`."""
     machine = catalog.machine(config.machine_type)
-    work = service_work(demand.values, config.qps_per_vcpu)
+    work = work_of(demand.values, config.qps_per_vcpu).permute(3, 0, 1, 2).numpy()
     total = work.sum(2)
     stored = demand.values[..., CHANNELS.index("storage_gib")].sum(-1)
     dominant = np.maximum(total[..., 0], total[..., 4] * (machine.vcpu / machine.memory_gib))

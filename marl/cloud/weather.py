@@ -19,12 +19,14 @@ from torch import Tensor
 
 from marl.cloud.events import Happenings, chain_count, happenings
 from marl.cloud.foresight import foresight
-from marl.cloud.params import CloudParams, service_work
+from marl.cloud.params import CloudParams, work_of
 from marl.cloud.types import DELAY_SLOTS, KINDS, REQUEST_SLOTS, WORK, WeatherStep
 from marl.workload.demand import CHANNELS, CLASSES, KNOWN, DemandBatch, DemandGenerator
 
 BLOCK: Final = 16
 OUTLOOK: Final = ("load_compute", "load_storage", "load_network", "load_database", "spot_ratio")
+# Names as constants: dynamo cannot trace `fields` of a class.
+_FIELDS: Final = tuple(field.name for field in fields(WeatherStep))
 _NORMALS: Final = 4  # spot price, boot of a VM, database change, Redis
 _UNIFORMS: Final = 4  # losses, warm-up of a VM, of a GPU, failover
 
@@ -77,7 +79,7 @@ class Weather:
 
 def row_shapes(zones: int) -> dict[str, tuple[int, ...]]:
     """Shape without B of each field of `WeatherStep`, in their order; () is a single row."""
-    shapes: dict[str, tuple[int, ...]] = {field.name: () for field in fields(WeatherStep)}
+    shapes: dict[str, tuple[int, ...]] = dict.fromkeys(_FIELDS, ())
     return shapes | {
         "work": (len(CLASSES), len(WORK)),
         "due": (2,),
@@ -140,7 +142,9 @@ def draw_weather(
     ]
     demand = _joined([block.demand for block in blocks], num_envs)
     normal, uniform, start = (
-        torch.cat([getattr(block, name) for block in blocks])[:num_envs].moveaxis(0, -1)
+        torch.cat([getattr(block, name) for block in blocks])[:num_envs]
+        .moveaxis(0, -1)
+        .contiguous()
         for name in ("normal", "uniform", "start")
     )
     return _assemble(demand, normal, uniform, start, params)
@@ -180,8 +184,9 @@ def _assemble(
     """Turn the draws into per-step tensors, everything that can be computed ahead computed."""
     config, device = params.config, params.device
     steps = demand.values.shape[1]
-    work = batch_last(service_work(demand.values, config.qps_per_vcpu))
-    stored = batch_last(demand.values[..., CHANNELS.index("storage_gib")].sum(-1))
+    work = work_of(demand.values, config.qps_per_vcpu)
+    stored = torch.from_numpy(demand.values[..., CHANNELS.index("storage_gib")])
+    stored = stored.permute(2, 1, 0).sum(0)
     clock_us = demand.start_us[:, None] + np.arange(steps + 1) * round(params.step_s * 1e6)
     events = happenings(uniform[:, :-_UNIFORMS], normal[:, 0], start, clock_us, params)
     deadlines = (config.batch_deadline_steps, config.ml_deadline_steps)
@@ -223,12 +228,6 @@ def _assemble(
         due=due.to(device),
         outlook=outlook,
     )
-
-
-def batch_last(values: NDArray) -> Tensor:
-    """(T, ..., B) contiguous float32 tensor of (B, T, ...) values."""
-    moved = torch.from_numpy(np.ascontiguousarray(np.moveaxis(values, 0, -1)))
-    return moved.to(torch.float32)
 
 
 def _due(arrivals: Tensor, lag: int, longest: int) -> Tensor:

@@ -7,9 +7,8 @@ import pytest
 import torch
 
 from marl.cloud.foresight import AHEAD, FORESIGHT, foresight
-from marl.cloud.params import service_work
 from marl.cloud.types import SERVICES
-from marl.cloud.weather import batch_last, draw_weather
+from marl.cloud.weather import draw_weather
 from marl.workload.demand import HORIZON, DemandBatch
 from marl.workload.toy import ToyGenerator
 from tests.unit.marl.cloud.helpers import small_cloud
@@ -41,7 +40,8 @@ def random_demand(seed=0, **changes):
 
 def services(values):
     """(T, S, B) load of each service."""
-    return batch_last(service_work(values, 500.0)[..., :4].sum(2))
+    work = torch.from_numpy(values).sum(2)[..., [1, 4, 3, 6]] / torch.tensor([1, 1, 1, 500.0])
+    return work.permute(1, 2, 0)
 
 
 def told_of(demand):

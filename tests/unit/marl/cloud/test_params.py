@@ -9,10 +9,11 @@ from marl.cloud.config import CloudConfig, Weights
 from marl.cloud.params import (
     Reference,
     build_params,
+    load_of,
     measure_reference,
     reference_of,
-    service_work,
     size_factor,
+    work_of,
 )
 from marl.workload.demand import DemandBatch
 from marl.workload.toy import ToyGenerator
@@ -82,9 +83,10 @@ def one_step(vcpu, memory):
 
 def test_work_is_demand_in_the_units_of_the_resources():
     demand = one_step([10.0, 10.0, 5.0], [20.0, 80.0, 1.0])
-    work = service_work(demand.values, qps_per_vcpu=500.0)
-    assert work[0, 0, 0].tolist() == [10.0, 50.0, 2.0, 2.0, 20.0, 700.0]
-    assert work[0, 0, 1].tolist() == [10.0, 0.0, 0.0, 0.0, 80.0, 0.0]
+    work = work_of(demand.values, qps_per_vcpu=500.0)
+    assert work[0, 0, :, 0].tolist() == pytest.approx([10.0, 50.0, 2.0, 2.0, 20.0, 700.0])
+    assert work[0, 1, :, 0].tolist() == [10.0, 0.0, 0.0, 0.0, 80.0, 0.0]
+    assert torch.equal(load_of(demand.values, 500.0), work[:, :, :4].sum(1))
 
 
 def test_memory_counts_in_the_peak_where_it_is_the_dominant_resource():
