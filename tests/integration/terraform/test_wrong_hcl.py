@@ -9,7 +9,7 @@ import pytest
 from marl.gcp.terraform import write_terraform
 from tests.doubles.terraform_provider import mirror
 from tests.integration.terraform.conftest import PROJECT
-from tests.unit.marl.gcp.example_plans import example_plan
+from tests.unit.marl.gcp.example_plans import full_plan
 
 pytestmark = pytest.mark.terraform
 
@@ -100,6 +100,30 @@ MUTATIONS = {
         'load_balancing_scheme           = "GLOBAL"',
         "expected load_balancing_scheme to be one of",
     ),
+    "a tier Redis does not have": (
+        "database.tf",
+        '"STANDARD_HA"',
+        '"REGIONAL"',
+        "expected tier to be one of",
+    ),
+    "a term commitments do not have": (
+        "compute.tf",
+        "plan       = each.value.plan",
+        'plan       = "TWO_YEARS"',
+        "expected plan to be one of",
+    ),
+    "a commitment without resources of a known shape": (
+        "compute.tf",
+        "amount = tostring(each.value.vcpu)",
+        "count = each.value.vcpu",
+        'argument named "count" is not expected here',
+    ),
+    "a network tier NAT does not have": (
+        "network.tf",
+        "= var.nat_network_tier",
+        '= "FAST"',
+        "expected auto_network_tier to be one of",
+    ),
     "undeclared variable": (
         "compute.tf",
         "= var.boot_disk_gib",
@@ -127,7 +151,7 @@ IOPS = 'data_disk={type="pd-ssd",size_gib=10,provisioned_iops=9}'
 def good(terraform, tmp_path_factory) -> Path:
     """A module that validates, so that what fails below fails for its mutation."""
     folder = tmp_path_factory.mktemp("good") / "module"
-    write_terraform(example_plan(), folder)
+    write_terraform(full_plan(), folder)
     terraform.ok(folder, "init")
     terraform.ok(folder, "validate")
     return folder

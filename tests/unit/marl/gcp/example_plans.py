@@ -109,3 +109,20 @@ def example_plan(**changes: Any) -> ProvisioningPlan:
         ),
     }
     return ProvisioningPlan(**(fields | changes))
+
+
+def full_plan(**changes: Any) -> ProvisioningPlan:
+    """A plan with everything a policy can buy; keyword arguments replace its fields."""
+    fields: dict[str, Any] = {
+        "compute": every_group(),
+        "storage": StoragePlan(
+            disk_type="hyperdisk-balanced",
+            disk_gib=50,
+            provisioned_iops=4000,
+            buckets=(BucketPlan(name_suffix="data", lifecycle=((30, "NEARLINE"),)),),
+        ),
+        "network": EVERY_NETWORK,
+        "cache": CACHE,
+        "commitment_costs": (CostLine(resource="1-year", monthly_usd=321.5, basis="3 VMs"),),
+    }
+    return example_plan(**(fields | changes))

@@ -10,9 +10,16 @@ from marl.gcp.plan import (
     DatabasePlan,
     DiskPlan,
     NetworkPlan,
+    ProvisioningPlan,
     StoragePlan,
 )
-from tests.unit.marl.gcp.example_plans import every_group, example_compute, example_plan, group
+from tests.unit.marl.gcp.example_plans import (
+    every_group,
+    example_compute,
+    example_plan,
+    full_plan,
+    group,
+)
 
 
 @pytest.mark.parametrize(
@@ -143,3 +150,9 @@ def test_bad_databases_are_refused(fields) -> None:
     good = {"tier": "db-custom-2-8192", "has_ha": False, "read_replicas": 0, "disk_gib": 10}
     with pytest.raises(ValidationError):
         DatabasePlan(**(good | fields))
+
+
+def test_a_plan_survives_its_file() -> None:
+    """The lineage keeps plans as JSON."""
+    for plan in (example_plan(), full_plan()):
+        assert ProvisioningPlan.model_validate_json(plan.model_dump_json()) == plan

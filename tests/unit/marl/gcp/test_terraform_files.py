@@ -10,11 +10,9 @@ from marl.gcp import terraform
 from marl.gcp.plan import CostLine, DatabasePlan, NetworkPlan, Reason, StoragePlan
 from marl.gcp.terraform import markdown, render, write_terraform
 from tests.unit.marl.gcp.example_plans import (
-    CACHE,
-    EVERY_NETWORK,
-    every_group,
     example_compute,
     example_plan,
+    full_plan,
     group,
 )
 
@@ -156,17 +154,6 @@ def test_the_readme_holds_costs_reasons_and_limits() -> None:
 def test_synthetic_data_is_said_so_and_only_then() -> None:
     assert "Synthetic data" in render(example_plan(is_synthetic=True))["README.md"]
     assert "Synthetic data" not in render(example_plan(is_synthetic=False))["README.md"]
-
-
-def full_plan():
-    """Everything that a policy can buy."""
-    return example_plan(
-        compute=every_group(),
-        storage=StoragePlan(disk_type="hyperdisk-balanced", disk_gib=50, provisioned_iops=4000),
-        network=EVERY_NETWORK,
-        cache=CACHE,
-        commitment_costs=(CostLine(resource="1-year", monthly_usd=321.5, basis="3 VMs"),),
-    )
 
 
 def test_what_is_not_used_is_not_written() -> None:
