@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from torch import Tensor
 
+from marl.cloud.compiled import CompiledStep, checked_mode
 from marl.cloud.dynamics import Cloud, knobs_from_actions, step
 from marl.cloud.types import CloudState
 from marl.cloud.weather import unpack
@@ -26,3 +27,28 @@ def eager(
     knob_values = knobs_from_actions(actions, cloud)
     after, outcome = step(state, knob_values, unpack(weather, cloud.params.config.zones), cloud)
     return after, outcome.reward, outcome.figures, cloud.observe(after, told)
+
+
+def advance_for(mode: str, cloud: Cloud) -> Advance:
+    """The way of `mode` to advance these clouds.
+
+    Args:
+        mode: "eager", or "compiled": fused kernels without gradients (`compiled.CompiledStep`).
+        cloud: baked into the kernels.
+
+    Raises:
+        ValueError: an unknown mode.
+        CompilerMissingError: "compiled" where there is no C++ compiler.
+    """
+    if checked_mode(mode) == "eager":
+        return eager
+    fused = CompiledStep(eager, cloud, device=cloud.params.device)
+
+    def compiled(
+        state: CloudState, actions: Tensor, weather: Tensor, told: Tensor, same: Cloud
+    ) -> tuple[CloudState, Tensor, Tensor, Tensor]:
+        if same is not cloud:
+            raise ValueError("a compiled step serves only the cloud it was built for")
+        return fused(state, actions, weather, told)
+
+    return compiled

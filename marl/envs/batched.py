@@ -14,6 +14,7 @@ from gymnasium import spaces
 from torch import Tensor
 
 from marl.cloud.actions import gather, knobs
+from marl.cloud.compiled import in_standard_layout
 from marl.cloud.dynamics import Cloud, initial_state
 from marl.cloud.figures import figure_names
 from marl.cloud.observation import LIMIT, action_masks, observation_names, state_names
@@ -267,7 +268,7 @@ class BatchedEnv:
             self._episode,
             self.cloud.params,
         )
-        self._state = initial_state(self._weather.at(0), self.cloud)
+        self._state = in_standard_layout(initial_state(self._weather.at(0), self.cloud))
         self._features = self.cloud.observe(self._state, self._weather.told[0])
         if self._reward_options is not None:
             self._reward_state = begin(
