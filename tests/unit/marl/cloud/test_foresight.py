@@ -62,7 +62,8 @@ def test_yesterday_and_last_week_stand_beside_the_step_they_foretell(known, h):
     demand = random_demand()
     told, past = told_of(demand), services(getattr(demand, known))
     for s, service in enumerate(SERVICES):
-        assert torch.equal(told[:, row(f"{known}_{service}_{h}")], past[h : h + STEPS + 1, s])
+        actual = told[:, row(f"{known}_{service}_{h}")]
+        torch.testing.assert_close(actual, past[h : h + STEPS + 1, s])
 
 
 def test_on_a_day_like_any_other_yesterday_is_today():

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from marl.cloud.types import REQUEST_SLOTS, WeatherStep
+from marl.cloud.types import REQUEST_SLOTS, WORK, WeatherStep
 from marl.cloud.weather import BLOCK, draw_weather, known_due, row_shapes, unpack
-from marl.workload.demand import DemandBatch
+from marl.workload.demand import CHANNELS, DemandBatch
 from marl.workload.toy import ToyGenerator
 from tests.unit.marl.cloud.helpers import small_cloud
 
@@ -164,12 +164,21 @@ def test_a_generator_that_gives_something_else_is_refused(changes):
         draw(1, generator=Liar(**changes))
 
 
-def test_demand_is_not_altered():
-    """Web requests, IOPS and stored data are the generator's own numbers."""
-    got = fields(draw(BLOCK, steps=20, seed=9, episode=2))
+def test_work_is_the_generators_demand_in_the_units_of_the_resources():
+    got = fields(draw(BLOCK, steps=20, seed=9, episode=2, qps_per_vcpu=250.0))
     seeds = np.random.SeedSequence(9, spawn_key=(2, 0)).spawn(2)
     demand = ToyGenerator().sample(BLOCK, 20, np.random.default_rng(seeds[0]))
     values = torch.from_numpy(demand.values).permute(1, 2, 3, 0)
-    torch.testing.assert_close(got["work"][:, 0, 5], values[:, 0, 0])
-    torch.testing.assert_close(got["work"][:, :, 1], values[:, :, 4])
-    torch.testing.assert_close(got["stored_gib"], values[:, :, 5].sum(1))
+    channel = {name: values[:, :, i] for i, name in enumerate(CHANNELS)}
+    expected = {
+        "vcpu": channel["compute_vcpu"],
+        "iops": channel["storage_iops"],
+        "gbps": channel["network_gbps"],
+        "db_vcpu": channel["database_qps"] / 250,
+        "memory_gib": channel["memory_gib"],
+        "requests_per_s": channel["requests_per_s"],
+    }
+    assert tuple(expected) == WORK
+    for row, name in enumerate(WORK):
+        torch.testing.assert_close(got["work"][:, :, row], expected[name])
+    torch.testing.assert_close(got["stored_gib"], channel["storage_gib"].sum(1))
