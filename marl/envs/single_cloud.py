@@ -214,7 +214,8 @@ class SingleCloud:
             what = f"{shape} whole numbers" if shape else "one whole number"
             raise ValueError(f"action of {agent!r} must be {what}; got {choice!r}")
         if array.min() < 0 or array.max() >= most:
-            raise ValueError(f"action of {agent!r} must be within 0 .. {most - 1}; got {array.tolist()}")
+            got = array.tolist()
+            raise ValueError(f"action of {agent!r} must be within 0 .. {most - 1}; got {got}")
         return array.reshape(-1)
 
     def _look(self) -> None:
