@@ -23,6 +23,7 @@ from tests.unit.marl.cloud.helpers import REFERENCE, small_cloud
 
 STEPS, CLOUDS = 40, 6
 FEW = settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+MANY = settings(FEW, max_examples=150)
 SEEDS = st.integers(0, 2**31)
 WORLDS = st.fixed_dictionaries(
     {
@@ -163,7 +164,7 @@ def test_no_capacity_before_its_delay(seed, world):
         assert (grown * shut <= 0).all()
 
 
-@FEW
+@MANY
 @given(SEEDS, WORLDS, st.floats(0.0, 4.0))
 def test_offered_work_is_served_kept_or_lost(seed, world, scale):
     """Resource by resource: offered = used + kept + lost, and no more is used than is there."""
@@ -195,7 +196,7 @@ def test_offered_work_is_served_kept_or_lost(seed, world, scale):
     torch.testing.assert_close(now.served, before + done, rtol=1e-4, atol=1e-3)
 
 
-@FEW
+@MANY
 @given(
     SEEDS,
     st.sampled_from(("vms", "proxy", "tier", "disk", "hyperdisk", "replica", "redis", "db_disk")),
