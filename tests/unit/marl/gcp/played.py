@@ -1,6 +1,7 @@
 """Trajectories of policies that really played in the simulated cloud, without the lineage."""
 
 from functools import cache
+from typing import Any
 
 import polars as pl
 
@@ -8,7 +9,7 @@ from marl.cloud.actions import encode, knobs
 from marl.cloud.config import CloudConfig
 from marl.cloud.types import SERVICES
 from marl.envs import make
-from marl.evaluate.policies import ConstantPolicy
+from marl.evaluate.policies import ConstantPolicy, Policy, RandomPolicy
 from marl.evaluate.rollout import steps_of
 from marl.evaluate.world import physical
 from marl.gcp.planning import Setting
@@ -61,29 +62,36 @@ RICH = PLAIN | {
 
 
 @cache
-def play(name: str, **overrides: object) -> tuple[pl.DataFrame, Setting]:
-    """An episode of the rules `plain` or `rich` under toy demand, and what it was played in.
+def play(name: str, **overrides: Any) -> tuple[pl.DataFrame, Setting]:
+    """An episode of the rules `plain` or `rich`, or of `random` knobs, under toy demand.
 
     Args:
         name: which rules.
         overrides: fields of `CloudConfig`.
+
+    Returns:
+        The trajectory, and what it was played in.
     """
-    values = {"plain": PLAIN, "rich": RICH}[name]
-    policy = ConstantPolicy(
+    rules = {"plain": PLAIN, "rich": RICH}
+    policy = _constant(name, rules[name]) if name in rules else RandomPolicy()
+    generator = ToyGenerator(mean_vcpu=200.0)
+    env = make(num_envs=1, generator=generator, episode_steps=STEPS, **overrides)
+    steps = steps_of(policy, env, 0, 3, physical)
+    told = {"policy": name, "scenario": "toy", "episode": 0}
+    setting = Setting(
+        config=CloudConfig(**overrides),
+        catalog=env.cloud.params.catalog,
+        reference=env.reference,
+        is_synthetic=True,
+    )
+    return pl.DataFrame([told | step for step in steps]), setting
+
+
+def _constant(name: str, values: dict[str, float]) -> Policy:
+    return ConstantPolicy(
         name,
         {
             agent: encode(agent, {each.name: values[each.name] for each in knobs(agent)}).tolist()
             for agent in SERVICES
         },
     )
-    generator = ToyGenerator(mean_vcpu=200.0)
-    env = make(num_envs=1, generator=generator, episode_steps=STEPS, **overrides)
-    steps = steps_of(policy, env, 0, 3, physical)
-    told = {"policy": name, "scenario": "toy", "episode": 0}
-    setting = Setting(
-        config=CloudConfig(**overrides),  # type: ignore[arg-type]
-        catalog=env.cloud.params.catalog,
-        reference=env.reference,
-        is_synthetic=True,
-    )
-    return pl.DataFrame([told | step for step in steps]), setting

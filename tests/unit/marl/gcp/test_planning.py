@@ -304,6 +304,34 @@ def test_a_policy_that_really_played(name, overrides, keys) -> None:
     assert plan == plan_from_trajectory(steps, setting)
 
 
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        {},
+        {"machine_type": "c3-standard-4", "disk_type": "pd-balanced", "zone_outage_per_day": 2.0},
+        {"machine_type": "e2-standard-2", "arm_type": "n4a-standard-4", "zones": 1},
+    ],
+)
+def test_whatever_is_played_becomes_a_module(overrides) -> None:
+    """Knobs drawn anew at every step: nothing the simulator does is refused, no size is lost."""
+    steps, setting = play("random", **overrides)
+    plan = plan_from_trajectory(steps, setting)
+    settled = steps.filter(pl.col("step") >= 12)
+    vcpu = {kind: setting.catalog.machine(setting.machine_type(kind)).vcpu for kind in KINDS[:3]}
+    largest = max(
+        sum(row[f"vms_{purchase}_{kind}"] * vcpu[kind] for purchase in PURCHASES for kind in vcpu)
+        for row in settled.iter_rows(named=True)
+    )
+    groups = plan.compute.groups
+    assert sum(each.max_replicas * vcpu.get(each.kind, 0) for each in groups) >= largest
+    assert {line.resource for line in plan.costs}.issuperset(
+        f"{each.machine_type}, {each.key}" for each in plan.compute.groups
+    )
+    texts = render(plan)
+    assert all(each.machine_type in texts["variables.tf"] for each in plan.compute.groups)
+    assert len(plan.zones) == setting.config.zones
+
+
 def test_the_simulators_bill_and_the_estimate_agree_on_compute() -> None:
     """Two ways to one figure: the simulator's bill by the step, the estimate by the month."""
     steps, setting = play("plain", committed_share=0.0)
