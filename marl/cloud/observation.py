@@ -315,7 +315,13 @@ def global_state(state: CloudState, told: Tensor, budget_usd: float, scale: Tens
 
 _TIER_KNOBS: Final = [
     row("database", name) - sum(SIZES[:3])
-    for name in ("target_utilisation", "floor_share", "scale_in_window", "has_ha")
+    for name in (
+        "target_utilisation",
+        "floor_share",
+        "scale_in_window",
+        "has_ha",
+        "storage_free_share",
+    )
 ]
 _COMMITMENT_KNOBS: Final = [
     row("compute", name) for name in ("commitment_share", "three_year_share")

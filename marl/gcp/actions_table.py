@@ -56,6 +56,7 @@ MASKED: Final[dict[str, str]] = {
     "database_floor_share": TIER_CHANGE,
     "database_scale_in_window": TIER_CHANGE,
     "database_has_ha": TIER_CHANGE,
+    "database_storage_free_share": TIER_CHANGE,
 }
 _RESOLUTION: Final[dict[str, str]] = {
     "compute_floor_share": "1 VM",
