@@ -22,8 +22,8 @@ from marl.workload.toy import ToyGenerator
 from tests.unit.marl.cloud.helpers import REFERENCE, small_cloud
 
 STEPS, CLOUDS = 40, 6
-FEW = settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-MANY = settings(FEW, max_examples=150)
+FEW = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+MANY = settings(FEW, max_examples=60)
 SEEDS = st.integers(0, 2**31)
 WORLDS = st.fixed_dictionaries(
     {
