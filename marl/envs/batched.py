@@ -174,7 +174,8 @@ class BatchedEnv:
             self._seed = _checked_seed(seed)
             self._episode = -1
         self.final_obs = self.final_state = self.final_requests = None
-        return self._begin()
+        self._begin()
+        return self._observed()
 
     def step(self, actions: Mapping[str, Tensor]) -> Step:
         """Advance one step of 5 minutes.
@@ -186,11 +187,32 @@ class BatchedEnv:
             ValueError: a missing agent, a wrong shape, not-a-number.
             RuntimeError: `reset` was not called.
         """
+        reward, figures, is_last = self.advance(gather(actions, self.num_envs, self.device))
+        return Step(
+            obs=self._observed(),
+            reward=dict(zip(self.agents, reward.unbind(0), strict=True)),
+            terminated=self._never,
+            truncated=self._always if is_last else self._never,
+            info=Figures(self._figure_rows, figures),
+        )
+
+    def advance(self, joined: Tensor) -> tuple[Tensor, Tensor, bool]:
+        """One step with all knobs in one matrix: for faces that check and show things themselves.
+
+        Args:
+            joined: (WIDTH, B) float32 in [-1, 1], not checked.
+
+        Returns:
+            (S, B) rewards, (figures, B) named quantities, and whether the episode ended; then
+            `final_obs` and the like are set and the next episode has begun.
+
+        Raises:
+            RuntimeError: `reset` was not called.
+        """
         if self._state is None or self._weather is None:
             raise RuntimeError("call reset() before step()")
+        weather = self._weather
         with torch.no_grad():
-            joined = gather(actions, self.num_envs, self.device)
-            weather = self._weather
             self._state, reward, figures, self._features = self._advance(
                 self._state,
                 joined,
@@ -199,7 +221,6 @@ class BatchedEnv:
                 self.cloud,
             )
             self._step += 1
-            obs = self._observed()
             is_last = self._step == self.episode_steps
             if self._reward_options is not None and self._reward_state is not None:
                 reward, terms, self._reward_state = apply(
@@ -214,16 +235,10 @@ class BatchedEnv:
                 )
                 figures = torch.cat((figures, terms))
             if is_last:
-                self.final_obs, self.final_state = obs, self.state()
+                self.final_obs, self.final_state = self._observed(), self.state()
                 self.final_requests = self.requests()
-                obs = self._begin()
-        return Step(
-            obs=obs,
-            reward=dict(zip(self.agents, reward.unbind(0), strict=True)),
-            terminated=self._never,
-            truncated=self._always if is_last else self._never,
-            info=Figures(self._figure_rows, figures),
-        )
+                self._begin()
+        return reward, figures, is_last
 
     def state(self) -> Tensor:
         """(B, S) float32 global state, columns `state_names`."""
@@ -237,6 +252,11 @@ class BatchedEnv:
         What no agent can know: for central critics only (`Weather.future`).
         """
         return self.weather.future(self._step, horizon).flatten(1)
+
+    @property
+    def figure_names(self) -> tuple[str, ...]:
+        """Names of the rows of a step's figures."""
+        return tuple(self._figure_rows)
 
     @property
     def reward_state(self) -> RewardState | None:
@@ -257,7 +277,7 @@ class BatchedEnv:
         """Agent to (B, A) int8: 0 where a knob can do nothing in the coming step."""
         return action_masks(self.cloud_state, self.weather.at(self._step).is_review)
 
-    def _begin(self) -> dict[str, Tensor]:
+    def _begin(self) -> None:
         self._episode += 1
         self._step = 0
         self._weather = draw_weather(
@@ -278,7 +298,6 @@ class BatchedEnv:
                 self._weather.told[0],
                 self.cloud,
             )
-        return self._observed()
 
     def _observed(self) -> dict[str, Tensor]:
         features = self.state().t()

@@ -102,7 +102,7 @@ class SingleCloud:
         self._free_by_case: dict[tuple[bool, bool, bool], Array] = {}
         self._free: Array = np.ones((1, WIDTH), np.int8)
         self._history: list[Array] = []
-        self._names: tuple[str, ...] = ()
+        self._names = self.env.figure_names
 
     @property
     def shown(self) -> Shown:
@@ -155,19 +155,25 @@ class SingleCloud:
             else:
                 self._set = self.levels.moved(self._set, chosen[None], self._free)
             actions = self.levels.actions(self._set)[0]
-        parts = torch.from_numpy(actions[None]).split_with_sizes(SIZES, 1)
-        result = self.env.step(dict(zip(SERVICES, parts, strict=True)))
-        is_over = self.env.step_index == 0
+        reward, figures, is_over = self.env.advance(self._joined(actions))
         if is_over:
             self._look_back()
         else:
             self._look()
-        figures = _numpy(result.info.matrix)[:, 0]
-        self._names = self._names or tuple(result.info)
+        row = _numpy(figures)[:, 0]
         if self.render_mode is not None:
-            self._history.append(figures.copy())
-        named = dict(zip(self._names, figures.tolist(), strict=True))
-        return [result.reward[agent].item() for agent in SERVICES], is_over, named
+            self._history.append(row.copy())
+        named = dict(zip(self._names, row.tolist(), strict=True))
+        return _numpy(reward)[:, 0].tolist(), is_over, named
+
+    def _joined(self, actions: Array) -> Tensor:
+        """(WIDTH, 1) actions of all agents, clipped to [-1, 1]; refuses what is not a number."""
+        missing = np.isnan(actions)
+        if missing.any():
+            bad = [agent for agent in SERVICES if missing[_KNOBS_OF[agent]].any()]
+            raise ValueError(f"not-a-number in the actions of {bad}")
+        clipped = np.minimum(np.maximum(actions, -1.0), 1.0)
+        return torch.from_numpy(clipped)[:, None].to(self.env.device)
 
     def history(self) -> dict[str, Array]:
         """Named quantities of the episode, each (steps so far,).
