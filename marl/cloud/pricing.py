@@ -168,7 +168,7 @@ def bill(
     crossing = crossing_share(now, knobs)
     egress = prices.standard + knobs[_PREMIUM] * (prices.internet - prices.standard)
     to_backend, answered = egress + prices.processed, offered.hits_gbps * prices.cdn
-    looked_up = offered.hits_per_s * prices.lookup
+    looked_up = offered.lookups_per_s * prices.lookup
     between = crossing * prices.inter_zone
     passing = (
         served.web_gbps * to_backend

@@ -114,7 +114,7 @@ def charge(
     premium, share = knobs["network_premium_share"], crossing(now, knobs)
     egress = premium * prices.internet + (1 - premium) * prices.standard
     cached = asked.web_gbps * asked.hits * prices.cdn
-    cached += asked.web_requests * asked.hits * prices.lookup
+    cached += asked.web_requests * state.cdn * prices.lookup
     passing = done.web_gbps * (egress + prices.processed) + cached
     passing += done.all_gbps * share * prices.inter_zone
     passing += max(done.all_gbps - done.web_gbps, 0.0) * prices.nat

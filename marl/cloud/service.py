@@ -30,6 +30,7 @@ class Offered:
     asked_gbps: Tensor  # (B,) web traffic that arrived, hits and retries included
     hits_gbps: Tensor  # (B,) of it answered by the CDN
     hits_per_s: Tensor  # (B,) the same in requests
+    lookups_per_s: Tensor  # (B,) requests that pass the CDN, hit or not: each is charged
     redis_hit: Tensor  # (B,) share of the database's reads that Redis answers
 
 
@@ -97,6 +98,7 @@ def offer(
         asked_gbps=web[2],
         hits_gbps=web[2] * hit,
         hits_per_s=web[_R] * hit,
+        lookups_per_s=web[_R] * cdn,
         redis_hit=redis_hit,
     )
 
