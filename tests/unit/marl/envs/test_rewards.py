@@ -66,10 +66,11 @@ def test_the_potential_is_best_where_capacity_stands_or_is_ordered():
     # Highest targets, no floor: the rules let capacity go.
     for action in starved.values():
         action[:, 0] = 1.0
-    for t in range(STEPS - 1):
+    for _ in range(STEPS - 1):
         env.step(starved)
-    after = potential(env.cloud_state, env.weather.told[t + 1], env.cloud)
-    assert (before <= 0).all() and (after <= 0).all()
+    after = potential(env.cloud_state, env.weather.told[STEPS - 1], env.cloud)
+    assert (before <= 0).all()
+    assert (after <= 0).all()
     assert after.mean() < before.mean()
 
 
