@@ -11,7 +11,7 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from marl.cloud import catalogue_data as data
+from marl.cloud.catalogue import data
 from marl.cloud.params import (
     DISK_STEP_GIB,
     GIB_PER_GBPS_S,

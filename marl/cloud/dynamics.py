@@ -12,8 +12,9 @@ from torch import Tensor
 
 from marl.cloud import buckets, carbon, latency, pricing, scaling, service
 from marl.cloud.actions import HIGH, LOW, WIDTH, row
+from marl.cloud.features import MEASURED
 from marl.cloud.figures import figures
-from marl.cloud.observation import MEASURED, feature_scale, global_state, observation_rows
+from marl.cloud.observation import feature_scale, global_state, observation_rows
 from marl.cloud.params import CloudParams
 from marl.cloud.reward import RewardScales, reward
 from marl.cloud.rounding import EXACT, Rounding
@@ -46,7 +47,7 @@ class Cloud:
     prices: pricing.StepPrices
     carbon: carbon.StepCarbon
     scales: RewardScales
-    feature_scale: Tensor  # (features, 1) see `observation.state_names`
+    feature_scale: Tensor  # (features, 1) see `features.state_names`
     observed: tuple[Tensor, ...]  # per agent, the rows of the state it sees
     knob_low: Tensor  # (WIDTH, 1)
     knob_half_range: Tensor  # (WIDTH, 1)

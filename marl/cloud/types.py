@@ -53,7 +53,7 @@ class CloudState:
         stored_gib: data stored at the last measurement.
         spent_usd: bill since the episode began.
         elapsed: steps since the episode began.
-        measured: what monitoring showed of the last step (rows: `observation.MEASURED`).
+        measured: what monitoring showed of the last step (rows: `features.MEASURED`).
     """
 
     vms: Tensor  # (N, B)

@@ -16,8 +16,9 @@ from torch import Tensor
 from marl.cloud.actions import gather, knobs
 from marl.cloud.compiled import in_standard_layout
 from marl.cloud.dynamics import Cloud, initial_state
+from marl.cloud.features import observation_names, state_names
 from marl.cloud.figures import figure_names
-from marl.cloud.observation import LIMIT, action_masks, observation_names, state_names
+from marl.cloud.observation import LIMIT, action_masks
 from marl.cloud.params import Reference
 from marl.cloud.requests import REQUEST_FIELDS, Requests, queued_requests
 from marl.cloud.types import SERVICES, CloudState

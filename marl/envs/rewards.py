@@ -14,10 +14,10 @@ from torch import Tensor
 from marl.cloud import lagrange, shaping
 from marl.cloud import normalise as statistics
 from marl.cloud.dynamics import Cloud
+from marl.cloud.features import MEASURED
 from marl.cloud.figures import figure_names
 from marl.cloud.foresight import FORESIGHT
 from marl.cloud.normalise import NormaliserState
-from marl.cloud.observation import MEASURED
 from marl.cloud.params import DISK_STEP_GIB, HYPERDISK_STEP_IOPS, PROXY_GBPS, TIER_STEP_VCPU
 from marl.cloud.shaping import ShapingConfig, ShapingState
 from marl.cloud.types import OBJECTIVES, SERVICE_UNITS, SERVICES, CloudState

@@ -11,7 +11,7 @@ from typing import Final
 from pydantic import Field
 
 from marl.cloud.catalogue import PriceCatalog
-from marl.cloud.catalogue_data import REDIS_TIERS
+from marl.cloud.catalogue.data import REDIS_TIERS
 from marl.frozen import Frozen
 from marl.gcp.groups import HYPERDISK_FREE_IOPS, boot_disk_type, data_disk
 from marl.gcp.plan import (

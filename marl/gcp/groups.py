@@ -6,7 +6,7 @@ Google's rules only; sizes come from the plan, prices belong to `cost`.
 import math
 from typing import Final
 
-from marl.cloud.catalogue_data import DISKS
+from marl.cloud.catalogue.data import DISKS
 from marl.gcp.plan import ComputePlan, DiskPlan, GroupPlan, StoragePlan
 from marl.gcp.series import up
 

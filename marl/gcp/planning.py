@@ -11,7 +11,7 @@ from typing import Final
 
 import polars as pl
 
-from marl.cloud.catalogue_data import ZONES
+from marl.cloud.catalogue.data import ZONES
 from marl.cloud.params import GIB_PER_GBPS_S
 from marl.gcp.cost import HOURS_PER_MONTH, ExpectedUse, commitment_costs, estimate
 from marl.gcp.fleet_plan import CELLS, Cell, figure, fleet, size_compute

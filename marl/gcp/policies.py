@@ -14,7 +14,7 @@ from torch import Tensor
 
 from marl.cloud.actions import HIGH, LOW, ROWS, WIDTH, row
 from marl.cloud.buckets import LATER
-from marl.cloud.catalogue_data import ZONES
+from marl.cloud.catalogue.data import ZONES
 from marl.cloud.dynamics import Cloud
 from marl.cloud.params import PROXY_GBPS
 from marl.cloud.rounding import EXACT
@@ -66,7 +66,7 @@ def zone_names(cloud: Cloud) -> tuple[str, ...]:
     if len(known) < config.zones:
         raise ValueError(
             f"{region} has {len(known)} zones with known names, the cloud {config.zones}: "
-            f"set zones to at most {len(known)}, or add the names to marl.cloud.catalogue_data"
+            f"set zones to at most {len(known)}, or add the names to marl.cloud.catalogue.data"
         )
     return known[: config.zones]
 

@@ -9,9 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from marl.cloud import catalogue_data as data
-from marl.cloud import catalogue_machines as machine_data
-from marl.cloud.catalogue import DiskType, default_catalog
+from marl.cloud.catalogue import DiskType, data, default_catalog
+from marl.cloud.catalogue import machines as machine_data
 from tests.conftest import REPO
 
 FACTS = REPO.parent / "shared" / "facts"

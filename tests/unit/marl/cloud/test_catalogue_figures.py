@@ -5,9 +5,8 @@ import re
 import polars as pl
 import pytest
 
-from marl.cloud import catalogue_data as data
-from marl.cloud.catalogue import default_catalog
-from marl.cloud.catalogue_figures import figure_frame
+from marl.cloud.catalogue import data, default_catalog
+from marl.cloud.catalogue.figures import figure_frame
 
 UNITS = (
     r"hour|(VM|rule|proxy|vCPU|GB|gib|vcpu)-hour|(GB|IOPS)-month|GB|GiB|10k (operations|requests)"

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from marl.cloud.catalogue_machines import MACHINES
+from marl.cloud.catalogue.machines import MACHINES
 from marl.gcp import groups
 from marl.gcp.plan import StoragePlan
 from tests.unit.marl.gcp.example_plans import example_compute, group

@@ -1,7 +1,7 @@
 """Machine types of the price catalogue: shapes, prices by region, power, GPUs, hosts. No logic.
 
-Typed in from dated public sources. What is not a machine lies in `catalogue_data` (regions, disks,
-carbon) and `catalogue_prices` (everything else with a price). A shape that a region's price list
+Typed in from dated public sources. What is not a machine lies in `data` (regions, disks,
+carbon) and `prices` (everything else with a price). A shape that a region's price list
 does not have is missing from that region. A price does not say that a zone has stock.
 """
 

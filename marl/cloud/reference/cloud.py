@@ -2,18 +2,18 @@
 
 The oracle of the tests: written loop by loop from the documentation, sharing with the tensors only
 the configuration, the unit prices and emissions, the chances of preemption, constants and the
-weather. Exact mode only. Nothing but the tests may import it. Its parts: `reference_state`,
-`reference_fleet`, `reference_capacity`, `reference_serving`, `reference_accounts`.
+weather. Exact mode only. Nothing but the tests may import it. Its parts: `state`,
+`fleet`, `capacity`, `serving`, `accounts`.
 """
 
 from marl.cloud.actions import ROWS
 from marl.cloud.dynamics import Cloud
-from marl.cloud.observation import MEASURED
-from marl.cloud.reference_accounts import Marks, Money, age_objects, charge, crossing, emit, judge
-from marl.cloud.reference_capacity import carried, downtime, provision, wanted_units
-from marl.cloud.reference_fleet import share_out, whole_up
-from marl.cloud.reference_serving import Asked, Done, Times, ask, serve, wait_for
-from marl.cloud.reference_state import LocalState, LocalWeather, Machines
+from marl.cloud.features import MEASURED
+from marl.cloud.reference.accounts import Marks, Money, age_objects, charge, crossing, emit, judge
+from marl.cloud.reference.capacity import carried, downtime, provision, wanted_units
+from marl.cloud.reference.fleet import share_out, whole_up
+from marl.cloud.reference.serving import Asked, Done, Times, ask, serve, wait_for
+from marl.cloud.reference.state import LocalState, LocalWeather, Machines
 from marl.cloud.types import (
     AGE_GROUPS,
     BUCKET_CLASSES,

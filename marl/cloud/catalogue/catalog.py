@@ -2,7 +2,7 @@
 
 Only what Google sells and what it costs, with unit, source and date. Turning capacity into dollars
 belongs to `pricing`, into grams to `carbon`; the table of what is not in USD to
-`catalogue_figures`.
+`figures`.
 """
 
 import math
@@ -11,9 +11,9 @@ from typing import Any
 import polars as pl
 from pydantic import Field
 
-from marl.cloud import catalogue_data as data
-from marl.cloud import catalogue_machines as machine_data
-from marl.cloud.catalogue_prices import CONTINENT_PRICES, PRICES
+from marl.cloud.catalogue import data
+from marl.cloud.catalogue import machines as machine_data
+from marl.cloud.catalogue.prices import CONTINENT_PRICES, PRICES
 from marl.frozen import Frozen
 
 DEFAULT_REGION = "us-central1"
@@ -141,7 +141,7 @@ class PriceCatalog(Frozen):
         raise ValueError(f"no price for {item!r} in {self.region}; known: {known}")
 
     def figure(self, item: str) -> float:
-        """A figure of the price list that is not in USD (see `catalogue_data.FIGURES`).
+        """A figure of the price list that is not in USD (see `data.FIGURES`).
 
         Raises:
             ValueError: there is no such item; the message lists those there are.
@@ -224,7 +224,7 @@ def default_catalog(region: str = DEFAULT_REGION) -> PriceCatalog:
     us-central1's list prices everywhere; outside it each such row's source says so.
 
     Args:
-        region: one of `catalogue_data.REGIONS`.
+        region: one of `data.REGIONS`.
 
     Raises:
         ValueError: an unknown region; the message lists the known ones.

@@ -3,8 +3,8 @@
 import math
 from dataclasses import dataclass
 
-from marl.cloud.reference_serving import Asked, Done, Times
-from marl.cloud.reference_state import LocalState, LocalWeather, Machines, numbers
+from marl.cloud.reference.serving import Asked, Done, Times
+from marl.cloud.reference.state import LocalState, LocalWeather, Machines, numbers
 from marl.cloud.types import KINDS, SERVICES
 
 

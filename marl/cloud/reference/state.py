@@ -1,7 +1,7 @@
 """State and weather of one cloud as plain Python numbers, for the slow reference.
 
-How they change is `reference_capacity` (machines), `reference_serving` (work) and
-`reference_accounts` (money, grams, rewards); `reference` joins them.
+How they change is `capacity` (machines), `serving` (work) and
+`accounts` (money, grams, rewards); `reference` joins them.
 """
 
 from dataclasses import dataclass

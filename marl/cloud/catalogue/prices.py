@@ -1,13 +1,13 @@
 """Prices of the catalogue beside machines and disks: buckets, network, CDN, databases. No logic.
 
 Typed in from dated public sources; a row whose source begins with "assumed" was not confirmed.
-Disks lie in `catalogue_data`, machines in `catalogue_machines`.
+Disks lie in `data`, machines in `machines`.
 """
 
 from typing import Final
 
-from marl.cloud.catalogue_data import INFRACOST, INFRACOST_DATE
-from marl.cloud.catalogue_machines import COMPUTE_DATE, COMPUTE_SOURCE
+from marl.cloud.catalogue.data import INFRACOST, INFRACOST_DATE
+from marl.cloud.catalogue.machines import COMPUTE_DATE, COMPUTE_SOURCE
 
 Row = tuple[str, float, str, str]
 

@@ -1,13 +1,13 @@
 """Figures of the price catalogue that are neither a machine's nor a plain price. No logic.
 
 Regions and their zones, disks, power of what is not a vCPU, and factors, typed in from dated public
-sources. Machines lie in `catalogue_machines`, other prices in `catalogue_prices`; how the figures
+sources. Machines lie in `machines`, other prices in `prices`; how the figures
 are combined belongs to `catalogue` and `pricing`.
 """
 
 from typing import Final
 
-from marl.cloud.catalogue_machines import CCF_DATE, CCF_SOURCE, COMPUTE_DATE, COMPUTE_SOURCE
+from marl.cloud.catalogue.machines import CCF_DATE, CCF_SOURCE, COMPUTE_DATE, COMPUTE_SOURCE
 
 INFRACOST: Final = "Infracost golden files"
 INFRACOST_DATE: Final = "2026-08-21"
@@ -46,7 +46,7 @@ ZONES: Final[dict[str, tuple[str, str, str]]] = {
     "asia-southeast1": ("asia-southeast1-a", "asia-southeast1-b", "asia-southeast1-c"),
 }
 
-# region: the list its traffic is priced by in `catalogue_prices.CONTINENT_PRICES`
+# region: the list its traffic is priced by in `prices.CONTINENT_PRICES`
 CONTINENTS: Final[dict[str, str]] = {
     region: "asia" if region.startswith("asia") else "america-europe" for region in REGIONS
 }

@@ -2,7 +2,7 @@
 
 import math
 
-from marl.cloud.reference_state import Cell, LocalState, LocalWeather, Machines
+from marl.cloud.reference.state import Cell, LocalState, LocalWeather, Machines
 from marl.cloud.types import KINDS, PURCHASES
 
 _TOLERANCE = 1e-4  # what the rules forgive before they count one machine more

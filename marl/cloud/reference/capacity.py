@@ -10,8 +10,8 @@ from marl.cloud.params import (
     PROXY_GBPS,
     TIER_STEP_VCPU,
 )
-from marl.cloud.reference_fleet import arrive, move_fleet, nearest, whole_part, whole_up
-from marl.cloud.reference_state import LocalState, LocalWeather, Machines
+from marl.cloud.reference.fleet import arrive, move_fleet, nearest, whole_part, whole_up
+from marl.cloud.reference.state import LocalState, LocalWeather, Machines
 from marl.cloud.types import POOLS, RESOURCES, SERVICES
 
 _WINDOWED = {"vcpu": "compute", "memory_gib": "compute", "ml_vcpu": "compute"}

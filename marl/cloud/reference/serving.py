@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from marl.cloud.params import TIER_STEP_VCPU
 from marl.cloud.queueing import LAG, RHO_MAX, Z95, Z99
-from marl.cloud.reference_state import LocalState, LocalWeather, Machines
+from marl.cloud.reference.state import LocalState, LocalWeather, Machines
 from marl.cloud.types import RESOURCES, SERVICES
 from marl.workload.demand import CLASSES
 

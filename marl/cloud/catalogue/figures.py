@@ -8,9 +8,8 @@ from collections.abc import Iterator
 
 import polars as pl
 
-from marl.cloud import catalogue_data as data
-from marl.cloud import catalogue_machines as machine_data
-from marl.cloud.catalogue import DiskType, MachineType, PriceCatalog
+from marl.cloud.catalogue import DiskType, MachineType, PriceCatalog, data
+from marl.cloud.catalogue import machines as machine_data
 
 _Row = tuple[str, str, float, str, str]
 
