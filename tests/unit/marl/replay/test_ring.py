@@ -1,5 +1,6 @@
 """The ring against a deque."""
 
+import io
 import random
 from collections import deque
 
@@ -90,6 +91,7 @@ def test_state_survives(added):
         ({"y": torch.zeros(2, 1)}, "expected the fields"),
         (rows([1, 2, 3]), "multiple of 2"),
         (rows(range(10)), "at most 8"),
+        ({"x": torch.zeros(2, 3)}, r"x must be \(rows, 1\)"),
         ({"x": torch.zeros(0, 1)}, "multiple of 2"),
     ],
 )
@@ -104,3 +106,37 @@ def test_fields_of_different_length_are_refused():
     ring = RingReplay(8, {"x": 1, "y": 1})
     with pytest.raises(ValueError, match="same number of rows"):
         ring.add({"x": torch.zeros(2, 1), "y": torch.zeros(3, 1)})
+
+
+def test_rows_are_the_fields_at_an_index_of_any_shape():
+    ring = RingReplay(9, {"x": 1, "y": 3})
+    y = torch.rand((9, 3), generator=torch.Generator().manual_seed(2))
+    ring.add({**rows(range(9)), "y": y})
+    index = torch.tensor([[8, 0, 3], [3, 3, 1]])
+    found = ring.rows(index)
+    assert torch.equal(found["x"][..., 0], index.float())
+    assert torch.equal(found["y"], y[index])
+
+
+def test_a_checkpoint_is_as_large_as_the_rows_in_use_and_its_making_copies_nothing():
+    ring = RingReplay(100_000, {"x": 1, "y": 3})
+    ring.add({**rows(range(50)), "y": torch.ones(50, 3)})
+    state = ring.state_dict()
+    assert state["fields"]["x"].data_ptr() == ring.fields["x"].data_ptr()
+    file = io.BytesIO()
+    torch.save(state, file)
+    assert file.tell() < 50 * 4 * 4 + 4000
+    file.seek(0)
+    other = RingReplay(100_000, {"x": 1, "y": 3})
+    other.load_state_dict(torch.load(file, weights_only=True))
+    assert all(torch.equal(ring.fields[name], other.fields[name]) for name in ring.fields)
+
+
+@pytest.mark.parametrize("capacity", [5, 6, 20])
+def test_the_state_of_another_capacity_is_refused(capacity):
+    ring = RingReplay(8, {"x": 1})
+    ring.add(rows(range(6)))
+    if capacity == 20:
+        ring.add(rows(range(6)))  # full: where its oldest row is depends on its capacity
+    with pytest.raises(ValueError, match="capacity"):
+        RingReplay(capacity, {"x": 1}).load_state_dict(ring.state_dict())
