@@ -1,7 +1,7 @@
-"""Returns from rewards: pure functions of tensors, time first.
+"""Returns and advantages from rewards: pure functions of tensors, time first.
 
-Letters: T time, B rows, N agents. Which rewards (normalised or raw) and whose value is bootstrapped
-belong to the caller.
+Letters: T time, B rows, N agents (or judges, where a team has one). Which rewards (normalised or
+raw) and whose value is bootstrapped belong to the caller.
 """
 # ruff: noqa: N803, N806, N815 - dimension letters as suffixes are this package's convention
 
@@ -64,3 +64,50 @@ def n_step_return(
         steps_B=steps,
         is_usable_B=steps > 0,
     )
+
+
+def gae(
+    reward_TBN: Tensor,
+    value_TBN: Tensor,
+    next_value_TBN: Tensor,
+    terminated_TB: Tensor,
+    cut_TB: Tensor,
+    gamma: float,
+    lam: float,
+) -> Tensor:
+    """Generalised advantage estimates (T, B, N) of a rollout that may hold several episodes.
+
+    A_t = δ_t + γ λ A_{t+1} with δ_t = r_t + γ V(s_{t+1}) − V(s_t) (Schulman et al. 2016,
+    arXiv:1506.02438, eq. 16). After a termination V(s_{t+1}) counts as zero. After a cut (time
+    limit, end of the rollout) it counts in full, for the process would have gone on: there
+    `next_value_TBN` must be the value of the true successor, not of the next episode's beginning.
+    Neither carries A_{t+1} over. A_t + V(s_t) is the λ-return, the critic's target.
+
+    Args:
+        reward_TBN: rewards.
+        value_TBN: V(s_t).
+        next_value_TBN: V(s_{t+1}), of the state that the step led to.
+        terminated_TB: nonzero where the step ended the episode for good.
+        cut_TB: nonzero where what follows in the rollout is not what followed the step.
+        gamma: discount per step.
+        lam: 0 for the one-step advantage, 1 for the whole rollout's return.
+    """
+    if not reward_TBN.shape == value_TBN.shape == next_value_TBN.shape:
+        raise ValueError(
+            f"rewards {tuple(reward_TBN.shape)}, values {tuple(value_TBN.shape)} and next values "
+            f"{tuple(next_value_TBN.shape)} must have one shape (T, B, N)"
+        )
+    if not terminated_TB.shape == cut_TB.shape == reward_TBN.shape[:2]:
+        raise ValueError(
+            f"flags {tuple(terminated_TB.shape)} and {tuple(cut_TB.shape)} must be (T, B) of "
+            f"rewards {tuple(reward_TBN.shape)}"
+        )
+    goes_on = (~(terminated_TB > 0))[..., None].to(reward_TBN.dtype)
+    carries = goes_on * (~(cut_TB > 0))[..., None].to(reward_TBN.dtype)
+    delta = reward_TBN + gamma * goes_on * next_value_TBN - value_TBN
+    advantage = torch.empty_like(delta)
+    last = torch.zeros_like(delta[0])
+    for t in range(len(delta) - 1, -1, -1):
+        last = delta[t] + gamma * lam * carries[t] * last
+        advantage[t] = last
+    return advantage

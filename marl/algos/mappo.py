@@ -1,0 +1,340 @@
+"""MAPPO, and IPPO as one boolean: proximal policy optimisation for teams, decentralised actors.
+
+Multi-agent PPO (Yu et al. 2022, arXiv:2103.01955) is PPO (Schulman et al. 2017, arXiv:1707.06347)
+per agent with advantages from a critic that sees the global state; independent PPO (de Witt et al.
+2020, arXiv:2011.09533) differs in the critic's input alone, which is the agent's own observation.
+Actions are residuals around a baseline (`marl.nets.actor`) with Gaussian exploration
+(`marl.nets.gaussian`). Losses are in `marl.algos.ppo_losses`, GAE in `marl.algos.returns`, how a
+rollout is collected in `marl.train.on_policy`.
+"""
+# ruff: noqa: N803 - dimension letters as suffixes, legend in marl/algos/base.py
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from marl.algos.base import TeamSpec
+from marl.algos.losses import clip_stacked_grad_norm
+from marl.algos.ppo_losses import clipped_surrogate, value_loss
+from marl.algos.returns import gae
+from marl.algos.rollout import Rollout
+from marl.frozen import Frozen
+from marl.nets.actor import TeamActor
+from marl.nets.gaussian import GaussianHead, HeadKind, entropy, log_prob
+from marl.nets.norm import RunningNorm
+from marl.nets.orthogonal import orthogonal_
+from marl.nets.value import ValueCritics
+
+
+class MappoConfig(Frozen):
+    """Hyper-parameters of MAPPO and IPPO. "Paper" is Yu et al. 2022.
+
+    Attributes:
+        name: "mappo" (critic sees the global state) or "ippo" (critic sees what its actor sees,
+            and never the exogenous future).
+        hidden: widths of actors' and critics' hidden layers (paper: 64, 64).
+        actor_lr: Adam step of the actors (paper: 5e-4).
+        critic_lr: Adam step of the critics (paper: 5e-4 to 1e-3).
+        lr_end: both steps shrink linearly to this share of themselves over the run.
+        lam: λ of generalised advantage estimation (paper: .95; pilot here: .9).
+        clip: largest change of a probability's ratio that is rewarded (paper: .2 or less).
+        value_clip: largest change of a normalised value that lowers the loss, 0 for no limit
+            (paper: as `clip`).
+        passes: times a rollout is used (paper: 5 to 15; fewer for harder tasks).
+        minibatches: parts a rollout is shuffled into in each pass (paper: 1 or 2).
+        entropy_weight: weight of the policies' entropy (paper: .01; here exploration costs
+            reward by itself and sigma is learned, so none).
+        grad_limit: largest gradient norm per network (paper: 10).
+        is_value_normalised: critics learn returns in units of their running deviation, and keep
+            their predictions when it moves (PopArt: van Hasselt et al. 2016, arXiv:1602.07714).
+        is_advantage_normalised: centre and scale advantages over the rollout, per agent.
+        residual_bound: how far an actor may move a knob from the baseline, in action units.
+        is_team: agents are rewarded with the team's mean reward, and MAPPO has one critic for all.
+        head: see marl.nets.gaussian.
+        sigma: exploration's standard deviation at the start, in residual units.
+        sigma_range: least and largest it may become.
+        sigma_hidden: widths of a network that makes it depend on the observation; empty for one
+            learned number per knob.
+        last_gain: gain of the actors' orthogonal last layer (paper: .01); small, so that the first
+            policy is the baseline.
+        has_layer_norm: layer norm in actors and critics (paper: yes).
+    """
+
+    name: Literal["mappo", "ippo"] = "mappo"
+    hidden: tuple[int, ...] = (64, 64)
+    actor_lr: float = Field(default=5e-4, gt=0)
+    critic_lr: float = Field(default=1e-3, gt=0)
+    lr_end: float = Field(default=0.1, gt=0, le=1)
+    lam: float = Field(default=0.9, ge=0, le=1)
+    clip: float = Field(default=0.2, gt=0)
+    value_clip: float = Field(default=0.2, ge=0)
+    passes: int = Field(default=5, ge=1)
+    minibatches: int = Field(default=4, ge=1)
+    entropy_weight: float = Field(default=0.0, ge=0)
+    grad_limit: float = Field(default=10.0, gt=0)
+    is_value_normalised: bool = True
+    is_advantage_normalised: bool = True
+    residual_bound: float = Field(default=0.4, gt=0, le=2)
+    is_team: bool = True
+    head: HeadKind = "squashed"
+    sigma: float = Field(default=0.3, gt=0)
+    sigma_range: tuple[float, float] = (0.02, 1.0)
+    sigma_hidden: tuple[int, ...] = ()
+    last_gain: float = Field(default=0.01, gt=0)
+    has_layer_norm: bool = True
+
+
+class Mappo:
+    """The learner; see the module docstring.
+
+    Args:
+        config: hyper-parameters.
+        spec: sizes of observations, actions and state.
+        baseline: (N, A) the baseline joint action, padded.
+        generator: initial weights, exploration and shuffling; part of `state_dict`.
+        device: where networks live.
+    """
+
+    def __init__(
+        self,
+        config: MappoConfig,
+        spec: TeamSpec,
+        baseline: Tensor,
+        generator: torch.Generator,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self.config = config
+        self.spec = spec
+        self.name = config.name
+        self.generator = generator
+        self.updates = 0  # gradient steps
+        agents, knobs = baseline.shape
+        self.is_central = config.name == "mappo"
+        self.judged = 1 if config.is_team and self.is_central else agents
+        self.actor = TeamActor(
+            spec.obs_sizes,
+            baseline,
+            bound=config.residual_bound,
+            hidden=config.hidden,
+            generator=generator,
+            has_layer_norm=config.has_layer_norm,
+        )
+        orthogonal_(self.actor.mlp, spec.obs_sizes, last_gain=config.last_gain, generator=generator)
+        self.actor.to(device)
+        self.head = GaussianHead(
+            config.head,
+            spec.obs_sizes,
+            knobs,
+            sigma=config.sigma,
+            sigma_range=config.sigma_range,
+            hidden=config.sigma_hidden,
+            generator=generator,
+        ).to(device)
+        seen = [spec.state_size] * self.judged if self.is_central else list(spec.obs_sizes)
+        self.critic = ValueCritics(
+            seen, config.hidden, generator=generator, has_layer_norm=config.has_layer_norm
+        ).to(device)
+        self.state_norm = RunningNorm((spec.state_size,)).to(device)
+        self.mask = spec.action_mask().to(device)  # (N, A)
+        self.actor_optimiser = torch.optim.Adam(
+            [*self.actor.mlp.parameters(), *self.head.parameters()], lr=config.actor_lr, eps=1e-5
+        )
+        self.critic_optimiser = torch.optim.Adam(
+            self.critic.mlp.parameters(), lr=config.critic_lr, eps=1e-5
+        )
+
+    @torch.no_grad()
+    def act(self, obs_BNF: Tensor) -> Tensor:
+        """Mean residuals (N, B, A) in [-1, 1]."""
+        residual: Tensor = self.actor(obs_BNF)
+        return residual * self.mask[:, None]
+
+    @torch.no_grad()
+    def explore(self, obs_BNF: Tensor, mask_BNA: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Residuals (N, B, A) drawn from the policy, their latents (B, N, A) and log p (B, N)."""
+        mean, log_sigma = self._distribution(obs_BNF)
+        noise = torch.randn(mean.shape, generator=self.generator).to(mean.device)
+        latent = mean + noise * log_sigma.exp()
+        residual = (self.head.residual(latent) * self.mask).transpose(0, 1)
+        return residual, latent, log_prob(latent, mean, log_sigma, mask_BNA)
+
+    def observe(self, rollout: Rollout) -> None:
+        """Take a rollout into the statistics that normalise inputs.
+
+        Only between a rollout's last update and the next rollout: statistics that moved in between
+        would change the policy whose probabilities are compared.
+        """
+        self.actor.norm.update(rollout.obs_TBNF)
+        self.state_norm.update(rollout.state_TBS)
+
+    def anneal(self, done: float) -> None:
+        """Set the optimisers' steps for the share `done` of the run that is over."""
+        factor = 1.0 + (self.config.lr_end - 1.0) * done
+        for optimiser, start in (
+            (self.actor_optimiser, self.config.actor_lr),
+            (self.critic_optimiser, self.config.critic_lr),
+        ):
+            for group in optimiser.param_groups:
+                group["lr"] = start * factor
+
+    def policy(self) -> TeamActor:
+        """The actor to evaluate and to store."""
+        return self.actor
+
+    def update(
+        self, rollout: Rollout, gamma: float, *, is_critic_only: bool = False
+    ) -> dict[str, Tensor]:
+        """All passes over one rollout; means of what was measured.
+
+        Args:
+            rollout: collected with the present policy.
+            gamma: discount per decision.
+            is_critic_only: leave the actors as they are.
+        """
+        config = self.config
+        advantage, old_value, target = self._judge(rollout, gamma)
+        known = rollout.is_known_TB.flatten().nonzero()[:, 0]
+        if len(known) < config.minibatches:
+            raise ValueError(f"{len(known)} usable steps make no {config.minibatches} minibatches")
+        if config.is_advantage_normalised:
+            kept = advantage[known]
+            advantage = (advantage - kept.mean(0)) / (kept.std(0, correction=0) + 1e-8)
+        obs, state = rollout.obs_TBNF.flatten(0, 1), rollout.state_TBS.flatten(0, 1)
+        latent, mask = rollout.latent_TBNA.flatten(0, 1), rollout.mask_TBNA.flatten(0, 1)
+        old_log_prob = rollout.log_prob_TBN.flatten(0, 1)
+        sums: dict[str, Tensor] = {}
+        steps = 0
+        for _ in range(config.passes):
+            order = torch.randperm(len(known), generator=self.generator).to(known.device)
+            for rows in known[order].chunk(config.minibatches):
+                loss = value_loss(
+                    self._value(obs[rows], state[rows]),
+                    old_value[rows],
+                    target[rows],
+                    config.value_clip,
+                )
+                measured = {
+                    "critic_loss": loss.detach() / self.judged,
+                    "critic_grad_norm": self._step(loss, self.critic_optimiser),
+                }
+                if not is_critic_only:
+                    measured |= self._update_actor(
+                        obs[rows], latent[rows], old_log_prob[rows], mask[rows], advantage[rows]
+                    )
+                for name, value in measured.items():
+                    sums[name] = sums.get(name, torch.zeros_like(value)) + value
+                steps += 1
+                self.updates += 1
+        error = (target - old_value)[known]
+        return {
+            **{name: value / steps for name, value in sums.items()},
+            "explained_variance": 1 - (error.var(0) / (target[known].var(0) + 1e-8)).mean(),
+        }
+
+    @torch.no_grad()
+    def _judge(self, rollout: Rollout, gamma: float) -> tuple[Tensor, Tensor, Tensor]:
+        """Advantages in units of reward, values and λ-returns in the critic's; (T·B, J) each."""
+        shape = rollout.terminated_TB.shape
+        value = self.critic.raw(
+            self._value(rollout.obs_TBNF.flatten(0, 1), rollout.state_TBS.flatten(0, 1))
+        )
+        next_value = self.critic.raw(
+            self._value(rollout.next_obs_TBNF.flatten(0, 1), rollout.next_state_TBS.flatten(0, 1))
+        )
+        value, next_value = value.unflatten(0, shape), next_value.unflatten(0, shape)
+        reward = rollout.reward_TBN
+        if self.judged == 1:
+            reward = reward.mean(-1, keepdim=True)
+        # A step of unknown outcome: as if it had earned what was expected and ended there.
+        unknown = ~rollout.is_known_TB
+        advantage = gae(
+            torch.where(unknown[..., None], value, reward),
+            value,
+            next_value,
+            (rollout.terminated_TB > 0) | unknown,
+            rollout.cut_TB,
+            gamma,
+            self.config.lam,
+        )
+        returns = advantage + value
+        if self.config.is_value_normalised:
+            self.critic.observe(returns[rollout.is_known_TB])
+        return (
+            advantage.flatten(0, 1),
+            self.critic.norm(value).flatten(0, 1),
+            self.critic.norm(returns).flatten(0, 1),
+        )
+
+    def _update_actor(
+        self, obs: Tensor, latent: Tensor, old_log_prob: Tensor, mask: Tensor, advantage: Tensor
+    ) -> dict[str, Tensor]:
+        mean, log_sigma = self._distribution(obs)
+        change = log_prob(latent, mean, log_sigma, mask) - old_log_prob
+        ratio = change.exp()
+        loss = clipped_surrogate(ratio, advantage, self.config.clip)
+        spread = entropy(log_sigma, mask)
+        if self.config.entropy_weight:
+            loss = loss - self.config.entropy_weight * spread.mean(0).sum()
+        norm = self._step(loss, self.actor_optimiser)
+        return {
+            "actor_loss": loss.detach() / len(self.mask),
+            "actor_grad_norm": norm,
+            "entropy": spread.detach().mean(),
+            "kl": (ratio - 1 - change).detach().mean(),  # k3 of Schulman 2020: never negative
+            "clip_fraction": ((ratio - 1).abs() > self.config.clip).to(torch.float32).mean(),
+        }
+
+    def _distribution(self, obs_BNF: Tensor) -> tuple[Tensor, Tensor]:
+        """Means and log σ, (B, N, A). Sees the actors' observations and nothing else."""
+        inputs = self.actor.norm(obs_BNF).transpose(0, 1)
+        mean, log_sigma = self.head(self.actor.mlp(inputs), inputs)
+        return mean.transpose(0, 1), log_sigma.transpose(0, 1)
+
+    def _value(self, obs_BNF: Tensor, state_BS: Tensor) -> Tensor:
+        """(B, J) in the critic's units; the one place where MAPPO and IPPO differ."""
+        if self.is_central:
+            seen = self.state_norm(state_BS)
+        else:
+            seen = self.actor.norm(obs_BNF).transpose(0, 1)
+        value: Tensor = self.critic(seen)
+        return value
+
+    def _step(self, loss: Tensor, optimiser: torch.optim.Optimizer) -> Tensor:
+        """One optimiser step, gradients clipped per network; the mean norm before."""
+        parameters = [one for group in optimiser.param_groups for one in group["params"]]
+        gradients = list(torch.autograd.grad(loss, parameters))
+        norms = clip_stacked_grad_norm(gradients, self.config.grad_limit)
+        for parameter, gradient in zip(parameters, gradients, strict=True):
+            parameter.grad = gradient
+        optimiser.step()
+        return norms.mean()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Networks, optimisers, statistics, counter, random state."""
+        return {
+            **{name: module.state_dict() for name, module in self._modules().items()},
+            "actor_optimiser": self.actor_optimiser.state_dict(),
+            "critic_optimiser": self.critic_optimiser.state_dict(),
+            "updates": self.updates,
+            "generator": self.generator.get_state(),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue exactly from `state_dict()`."""
+        for name, module in self._modules().items():
+            module.load_state_dict(state[name])
+        self.actor_optimiser.load_state_dict(state["actor_optimiser"])
+        self.critic_optimiser.load_state_dict(state["critic_optimiser"])
+        self.updates = int(state["updates"])
+        self.generator.set_state(state["generator"])
+
+    def _modules(self) -> dict[str, nn.Module]:
+        return {
+            "actor": self.actor,
+            "head": self.head,
+            "critic": self.critic,
+            "state_norm": self.state_norm,
+        }

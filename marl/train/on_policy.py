@@ -1,0 +1,251 @@
+"""One on-policy training run's moving parts: collect a rollout, learn from it, throw it away.
+
+The on-policy sibling of `marl.train.trainer`, with the same interface to `marl.train.loop`. Of
+`TrainConfig` it does not use what only a replay buffer needs: `updates_per_step`, `batch_size`,
+`capacity`, `n_step` and `noise*` (exploration is learned, see `marl.nets.gaussian`).
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from marl.algos.mappo import Mappo, MappoConfig
+from marl.algos.rollout import Rollout
+from marl.train.config import TrainConfig
+from marl.train.env import BatchedEnv, MakeEnv, team_spec, twin
+from marl.train.hold import HeldStep, held_step
+from marl.train.seeding import derive_seed
+from marl.train.trainer import _HELD_IN_SEED, DivergenceError
+
+
+class OnPolicyTrainer:
+    """Environment and learner of one run; an epoch is one rollout and all passes over it.
+
+    The first `warmup_epochs` only fill the normalisers and train the critics.
+
+    Args:
+        config: the run's settings; its learner is a MappoConfig.
+        make_env: makes environments on the training split.
+        baseline: agent → constant action (the tuned rule) that actors depart from.
+    """
+
+    def __init__(
+        self, config: TrainConfig, make_env: MakeEnv, baseline: Mapping[str, Sequence[float]]
+    ) -> None:
+        learner: object = config.learner
+        if not isinstance(learner, MappoConfig):
+            raise TypeError(f"expected a MappoConfig; got {type(learner).__name__}")
+        self.config = config
+        seed = derive_seed(config.seed, "env")
+        self.env = make_env(config.num_envs, seed)
+        self.held_in_env = make_env(config.evaluate_envs, _HELD_IN_SEED)
+        self.env.reset(seed=seed)
+        self.make_env = make_env
+        # The baseline in the same weather, cloud by cloud.
+        self.shadow = twin(self.env, make_env, seed) if config.is_relative else None
+        if config.critic_horizon and not hasattr(self.env, "future"):
+            raise ValueError(
+                f"critic_horizon is {config.critic_horizon}, but {type(self.env).__name__} has no "
+                "future(horizon) to show; set critic_horizon=0"
+            )
+        self.spec = team_spec(self.env, self._state().shape[1])
+        self.device = self.env.state().device
+        self.baseline_actions = {
+            agent: torch.tensor([list(baseline[agent])], device=self.device).expand(
+                config.num_envs, -1
+            )
+            for agent in self.spec.agents
+        }
+        self.learner = Mappo(
+            learner,
+            self.spec,
+            self.spec.pack_vector(baseline),
+            torch.Generator().manual_seed(derive_seed(config.seed, "learner")),
+            self.device,
+        )
+        self.epoch = 0  # finished epochs
+
+    @property
+    def env_steps(self) -> int:
+        """Steps of single clouds collected so far."""
+        return self.epoch * self.config.epoch_steps * self.config.num_envs
+
+    def run_epoch(self) -> dict[str, float]:
+        """One rollout and the updates from it; means of everything measured.
+
+        Raises:
+            DivergenceError: a loss, a gradient or a parameter is not finite.
+        """
+        config = self.config
+        rollout, measured = self.collect()
+        self.learner.anneal(self.epoch / max(config.epochs - 1, 1))
+        measured |= self.learner.update(
+            rollout, config.gamma, is_critic_only=self.epoch < config.warmup_epochs
+        )
+        self.learner.observe(rollout)
+        self.epoch += 1
+        means = {name: float(value) for name, value in measured.items()}
+        self._refuse_divergence(means)
+        return means
+
+    @torch.no_grad()
+    def collect(self) -> tuple[Rollout, dict[str, Tensor]]:
+        """A rollout of one epoch's steps in all clouds, in the epoch's own weather."""
+        config = self.config
+        seed = derive_seed(config.seed, "epoch", self.epoch)
+        obs = self.spec.pack_obs(self.env.reset(seed=seed))
+        if self.shadow is not None:
+            self.shadow = twin(self.env, self.make_env, seed)
+        columns: dict[str, list[Tensor]] = {}
+        earned_TBN = []  # noqa: N806 - dimension letters, legend in marl/algos/base.py
+        decisions = config.epoch_steps // config.hold_steps
+        state = self._state()
+        for t in range(decisions):
+            later, mask = self._later(), self._mask()
+            residual, latent, log_prob = self.learner.explore(obs, mask)
+            action = self.learner.actor.action(residual)
+            step = held_step(self.env, self.spec.unpack_actions(action), config.hold_steps)
+            reward = earned = self._rewards(step)
+            if self.shadow is not None:
+                beside = held_step(self.shadow, self.baseline_actions, config.hold_steps)
+                reward = earned - self._rewards(beside)
+            if self.learner.config.is_team:
+                reward = reward.mean(1, keepdim=True).expand(-1, len(self.spec.agents))
+            next_obs = self.spec.pack_obs(step.obs)
+            next_state = self._state()
+            true_obs, true_state, is_known = self._successors(step, next_obs, next_state, later)
+            is_end = step.truncated | step.terminated
+            row = {
+                "obs_TBNF": obs,
+                "state_TBS": state,
+                "latent_TBNA": latent,
+                "log_prob_TBN": log_prob,
+                "mask_TBNA": mask,
+                "reward_TBN": reward,
+                "terminated_TB": step.terminated,
+                # The next reset cuts what the rollout's last step began.
+                "cut_TB": torch.ones_like(is_end) if t == decisions - 1 else is_end,
+                "is_known_TB": is_known,
+                "next_obs_TBNF": true_obs,
+                "next_state_TBS": true_state,
+            }
+            for name, value in row.items():
+                columns.setdefault(name, []).append(value)
+            earned_TBN.append(earned)
+            obs, state = next_obs, next_state
+        rollout = Rollout(**{name: torch.stack(values) for name, values in columns.items()})
+        means = torch.stack(earned_TBN).mean((0, 1))
+        named = {f"reward/{agent}": means[i] for i, agent in enumerate(self.spec.agents)}
+        return rollout, {"reward": means.mean(), **named}
+
+    def held_in_rewards(self, *, is_baseline: bool = False) -> Tensor:
+        """(evaluate_envs,) mean reward per step of each episode: no noise, always the same weather.
+
+        Args:
+            is_baseline: play the baseline instead of the learned policy.
+        """
+        env, hold = self.held_in_env, self.config.hold_steps
+        decisions = self.config.epoch_steps // hold
+        obs = env.reset(seed=_HELD_IN_SEED)
+        total = torch.zeros(env.num_envs, device=self.device)
+        for _ in range(decisions):
+            residual = self.learner.act(self.spec.pack_obs(obs))
+            action = self.learner.policy().action(residual * 0 if is_baseline else residual)
+            step = held_step(env, self.spec.unpack_actions(action), hold)
+            total += self._rewards(step).mean(1)
+            obs = step.obs
+        return total / decisions
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that the next epoch depends on."""
+        return {"epoch": self.epoch, "learner": self.learner.state_dict()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue exactly from `state_dict()`."""
+        self.epoch = int(state["epoch"])
+        self.learner.load_state_dict(state["learner"])
+
+    def _rewards(self, step: HeldStep) -> Tensor:
+        """(B, N)."""
+        return torch.stack([step.reward[agent] for agent in self.spec.agents], 1)
+
+    def _state(self) -> Tensor:
+        """(B, S) what central critics see: the state, its difference to the baseline's, the future.
+
+        The weather does not depend on actions, so a critic that sees it keeps the gradient right
+        and sheds variance (input-dependent baselines: Mao et al. 2019, arXiv:1807.02264).
+        """
+        shadow = None if self.shadow is None else self.shadow.state()
+        horizon = self.config.critic_horizon
+        future = self.env.future(horizon) if horizon else None  # type: ignore[attr-defined]
+        return _joined(self.env.state(), shadow, future)
+
+    def _later(self) -> Tensor | None:
+        """The future as it will be at the next decision; an ended episode cannot be asked."""
+        horizon, hold = self.config.critic_horizon, self.config.hold_steps
+        if not horizon:
+            return None
+        future: Tensor = self.env.future(horizon + hold)  # type: ignore[attr-defined]
+        return future[:, future.shape[1] // (horizon + hold) * hold :]
+
+    def _mask(self) -> Tensor:
+        """(B, N, A) knobs to learn about: those that exist and, step by step, can do something.
+
+        A held decision outlives the environment's mask, which speaks of the coming step alone.
+        """
+        if self.config.hold_steps == 1 and hasattr(self.env, "action_masks"):
+            return self.spec.pack_actions(self.env.action_masks())
+        return self.learner.mask.expand(self.env.num_envs, -1, -1)
+
+    def _successors(
+        self, step: HeldStep, obs: Tensor, state: Tensor, later: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """The states that a step led to, and (B,) whether they are known.
+
+        The time limit is no end of the process: where it cut an episode the value of the true last
+        state counts, not that of the next episode's first, which the environment already shows.
+        """
+        is_cut = step.truncated & ~step.terminated
+        if not is_cut.any():
+            return obs, state, ~is_cut
+        last_obs, last_state = _finals(self.env)
+        beside = None if self.shadow is None else _finals(self.shadow)[1]
+        if last_obs is None or last_state is None or (self.shadow is not None and beside is None):
+            return obs, state, ~is_cut
+        last = _joined(last_state, beside, later)
+        return (
+            torch.where(is_cut[:, None, None], self.spec.pack_obs(last_obs), obs),
+            torch.where(is_cut[:, None], last, state),
+            torch.ones_like(is_cut),
+        )
+
+    def _refuse_divergence(self, means: Mapping[str, float]) -> None:
+        bad = sorted(name for name, value in means.items() if not math.isfinite(value))
+        bad += sorted(
+            name
+            for name, parameter in self.learner.actor.state_dict().items()
+            if not torch.isfinite(parameter).all()
+        )
+        if bad:
+            raise DivergenceError(
+                f"not finite in epoch {self.epoch} after {self.learner.updates} updates: "
+                f"{', '.join(bad)}; check the environment's rewards and observations for values "
+                "that are not finite, or lower critic_lr and actor_lr"
+            )
+
+
+def _joined(state: Tensor, shadow: Tensor | None, future: Tensor | None) -> Tensor:
+    parts = [state]
+    if shadow is not None:
+        parts.append(state - shadow)
+    if future is not None:
+        parts.append(future)
+    return torch.cat(parts, 1)
+
+
+def _finals(env: BatchedEnv) -> tuple[Mapping[str, Tensor] | None, Tensor | None]:
+    """The true last observations and state, of environments that keep them."""
+    return getattr(env, "final_obs", None), getattr(env, "final_state", None)

@@ -1,0 +1,38 @@
+"""MAPPO and IPPO reach a known optimum: a linear-quadratic team, within 5 % on every seed."""
+
+import pytest
+import torch
+
+from marl.algos.mappo import MappoConfig
+from marl.train.config import TrainConfig
+from marl.train.on_policy import OnPolicyTrainer
+from tests.learning.lq_team import LqTeam, mean_reward, optimal_gain
+from tests.learning.test_lq_team import NOTHING, linear
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("name", ["mappo", "ippo"])
+def test_reaches_the_optimum(name, seed):
+    torch.set_num_threads(1)
+    config = TrainConfig(
+        seed=seed, epochs=60, epoch_steps=25, num_envs=128, hold_steps=1, critic_horizon=0,
+        gamma=0.95, is_relative=False, evaluate_envs=16,
+    )  # fmt: skip
+    learner = MappoConfig(
+        name=name, residual_bound=1.0, hidden=(32, 32), actor_lr=2e-3, critic_lr=2e-3, passes=4,
+        minibatches=4,
+    )  # fmt: skip
+    config = config.model_copy(update={"learner": learner})
+    trainer = OnPolicyTrainer(config, lambda n, s: LqTeam(n, s), NOTHING)
+    for _ in range(config.epochs):
+        trainer.run_epoch()
+    spec, actor = trainer.spec, trainer.learner.policy()
+
+    @torch.no_grad()
+    def policy(obs):
+        return spec.unpack_actions(actor.action(actor(spec.pack_obs(obs))))
+
+    best = mean_reward(linear(optimal_gain()))
+    assert mean_reward(policy) > best - 0.05 * abs(best)
+    assert mean_reward(linear(0.0)) < 1.5 * best  # it did learn
