@@ -25,6 +25,7 @@ from marl.envs import make
 from marl.envs.batched import BatchedEnv
 from marl.envs.scenarios import Scenario, generator_for, reference_generator_for, scenario
 from marl.train.env import MakeEnv
+from marl.train.threads import torch_threads
 from marl.workload.model import WorkloadModel
 
 MIXED: Final = "mixed"  # every kind of demand in turn: what policies are trained and tuned on
@@ -137,9 +138,13 @@ class ConstantScorer:
         self._cloud, self._weather = env.cloud, env.weather
         self._episodes = env.num_envs
 
-    @torch.no_grad()
     def __call__(self, actions: NDArray[np.float64]) -> NDArray[np.float64]:
         """(P,) scores of (P, A) actions, all agents' knobs in a row, in [-1, 1]."""
+        # Several threads on a busy machine wait for each other: forty times as long was seen.
+        with torch.no_grad(), torch_threads(1):
+            return self._scores(actions)
+
+    def _scores(self, actions: NDArray[np.float64]) -> NDArray[np.float64]:
         copies, device = len(actions), self._cloud.params.device
         rows = torch.tensor(actions.T, dtype=torch.float32, device=device)
         knob_values = knobs_from_actions(rows.repeat_interleave(self._episodes, 1), self._cloud)
