@@ -71,7 +71,7 @@ class MappoConfig(Frozen):
     lam: float = Field(default=0.9, ge=0, le=1)
     clip: float = Field(default=0.2, gt=0)
     value_clip: float = Field(default=0.2, ge=0)
-    passes: int = Field(default=5, ge=1)
+    passes: int = Field(default=10, ge=1)
     minibatches: int = Field(default=4, ge=1)
     entropy_weight: float = Field(default=0.0, ge=0)
     grad_limit: float = Field(default=10.0, gt=0)
@@ -80,7 +80,7 @@ class MappoConfig(Frozen):
     residual_bound: float = Field(default=0.4, gt=0, le=2)
     is_team: bool = True
     head: HeadKind = "squashed"
-    sigma: float = Field(default=0.3, gt=0)
+    sigma: float = Field(default=0.2, gt=0)
     sigma_range: tuple[float, float] = (0.02, 1.0)
     sigma_hidden: tuple[int, ...] = ()
     last_gain: float = Field(default=0.01, gt=0)
@@ -164,8 +164,8 @@ class Mappo:
     def observe(self, rollout: Rollout) -> None:
         """Take a rollout into the statistics that normalise inputs.
 
-        Only between a rollout's last update and the next rollout: statistics that moved in between
-        would change the policy whose probabilities are compared.
+        Not between drawing a rollout and updating the actors from it: statistics that moved in
+        between would change the policy whose probabilities are compared.
         """
         self.actor.norm.update(rollout.obs_TBNF)
         self.state_norm.update(rollout.state_TBS)

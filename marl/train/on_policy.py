@@ -82,10 +82,12 @@ class OnPolicyTrainer:
         config = self.config
         rollout, measured = self.collect()
         self.learner.anneal(self.epoch / max(config.epochs - 1, 1))
-        measured |= self.learner.update(
-            rollout, config.gamma, is_critic_only=self.epoch < config.warmup_epochs
-        )
-        self.learner.observe(rollout)
+        is_warm_up = self.epoch < config.warmup_epochs
+        if is_warm_up:  # no probabilities are compared yet, and critics begin with scaled inputs
+            self.learner.observe(rollout)
+        measured |= self.learner.update(rollout, config.gamma, is_critic_only=is_warm_up)
+        if not is_warm_up:
+            self.learner.observe(rollout)
         self.epoch += 1
         means = {name: float(value) for name, value in measured.items()}
         self._refuse_divergence(means)

@@ -19,10 +19,7 @@ def test_reaches_the_optimum(name, seed):
         seed=seed, epochs=60, epoch_steps=25, num_envs=128, hold_steps=1, critic_horizon=0,
         gamma=0.95, is_relative=False, evaluate_envs=16,
     )  # fmt: skip
-    learner = MappoConfig(
-        name=name, residual_bound=1.0, hidden=(32, 32), actor_lr=2e-3, critic_lr=2e-3, passes=4,
-        minibatches=4,
-    )  # fmt: skip
+    learner = MappoConfig(name=name, residual_bound=1.0, actor_lr=2e-3, critic_lr=2e-3, passes=5)
     config = config.model_copy(update={"learner": learner})
     trainer = OnPolicyTrainer(config, lambda n, s: LqTeam(n, s), NOTHING)
     for _ in range(config.epochs):
