@@ -60,6 +60,7 @@ class RingReplay:
         """Index of the row that the next `add` writes first."""
         return self._cursor
 
+    @torch.no_grad()
     def add(self, block: Mapping[str, Tensor]) -> None:
         """Append a block of rows in time order, overwriting the oldest.
 
@@ -71,11 +72,17 @@ class RingReplay:
         """
         rows_new = self._checked_rows(block)
         until_end = min(rows_new, self.capacity - self._cursor)
-        for name, rows in block.items():
-            stored = self.fields[name]
-            stored[self._cursor : self._cursor + until_end] = rows[:until_end]
-            if until_end < rows_new:
-                stored[: rows_new - until_end] = rows[until_end:]
+        # In the order of the columns, whatever the block's.
+        parts = [block[name].to(self._rows) for name in self.widths]
+        torch.cat(
+            [part[:until_end] for part in parts],
+            1,
+            out=self._rows[self._cursor : self._cursor + until_end],
+        )
+        if until_end < rows_new:
+            torch.cat(
+                [part[until_end:] for part in parts], 1, out=self._rows[: rows_new - until_end]
+            )
         self._cursor = (self._cursor + rows_new) % self.capacity
         self._size = min(self._size + rows_new, self.capacity)
 

@@ -21,7 +21,7 @@ from tests.learning.matrix_games import (
 COPIES, BATCH = 32, 128
 
 
-def train(name, game, seed, updates=500):
+def train(name, game, seed, updates=300):
     """Learn from uniformly random play (as the QMIX paper does there), through the replay ring."""
     tables, positions = game
     choices = len(tables[0])
@@ -112,13 +112,13 @@ def test_qmix_learns_the_monotonic_game_and_vdn_misjudges_it(seed):
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_qmix_solves_the_two_step_game_and_vdn_does_not(seed):
     """Table 1 and section 5 of the QMIX paper: VDN values the safe game at 7, the other at 6.5."""
-    qmix = train("qmix", two_step(), seed, updates=900)
+    qmix = train("qmix", two_step(), seed, updates=500)
     _, (row, _) = greedy(qmix)
     assert row == 1
     assert greedy(qmix, 2) == (8.0, (1, 1))
     assert float(values(qmix)[1].max()) == pytest.approx(8, abs=0.4)
     assert (values(qmix, 2) - torch.tensor(TWO_STEP[2])).abs().max() < 0.5
-    vdn = train("vdn", two_step(), seed, updates=900)
+    vdn = train("vdn", two_step(), seed, updates=500)
     _, (row, _) = greedy(vdn)
     assert row == 0
     assert float(values(vdn, 2)[1, 1]) == pytest.approx(6.5, abs=0.4)

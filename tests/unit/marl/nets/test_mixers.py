@@ -103,7 +103,7 @@ def test_choose_takes_the_best_open_choice_and_never_padding():
     made, obs = team(last_scale=1.0), torch.randn((200, 2, 3), generator=generator(1))
     mask = (torch.rand((200, 2, 3), generator=generator(2)) < 0.5).to(torch.int8)
     mask[:, :, 1] = 1
-    chosen, value = made.choose(obs, mask), made(obs)
+    chosen, value = made.choose(obs, mask), made(obs).detach()
     for row, agent in itertools.product(range(200), range(2)):
         is_open = [a for a in range((3, 2)[agent]) if mask[row, agent, a]]
         assert int(chosen[row, agent]) == max(is_open, key=lambda a: float(value[row, agent, a]))
