@@ -235,7 +235,14 @@ def test_a_team_finds_the_joint_optimum_of_a_coupled_game(name, seed):
         return each[..., None].expand(-1, -1, 2)
 
     of = learner(
-        seed, name=name, passes=3, minibatches=2, actor_lr=1e-2, critic_lr=1e-2, value_clip=0
+        seed,
+        name=name,
+        passes=3,
+        minibatches=2,
+        actor_lr=1e-2,
+        critic_lr=1e-2,
+        value_clip=0,
+        sigma=0.3,
     )
     for i in range(50):
         of.anneal(i / 50)
