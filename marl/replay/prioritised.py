@@ -29,7 +29,7 @@ _BELOW_ONE: Final = 1.0 - 1e-12
 
 
 class PriorityConfig(Frozen):
-    """Hyper-parameters, with the paper's values for the proportional variant (its table 3).
+    """Hyper-parameters, with the values the paper chose for the proportional variant.
 
     Attributes:
         alpha: how much priorities count; 0 is uniform.
@@ -73,11 +73,12 @@ class BlockSums:
 
     def set(self, index: Tensor, mass: Tensor) -> None:
         """Give the rows `index` (B,) the masses `mass` (B,)."""
-        self.flat[index] = mass.to(torch.float64)
+        # Several times as fast as indexing with brackets.
+        self.flat.index_copy_(0, index, mass.to(torch.float64))
         block = index // _BLOCK
-        self.sums.view(-1)[block] = self.mass.index_select(0, block).sum(1)
+        self.sums.view(-1).index_copy_(0, block, self.mass.index_select(0, block).sum(1))
         top = block // _BLOCK
-        self.tops[top] = self.sums.index_select(0, top).sum(1)
+        self.tops.index_copy_(0, top, self.sums.index_select(0, top).sum(1))
 
     def fill(self, start: int, stop: int, mass: float) -> None:
         """Give the rows start .. stop - 1 one mass."""
@@ -106,7 +107,7 @@ class BlockSums:
             within = inside.cumsum(1)
             # Rounding must lead neither before the first mass of the block nor past its last.
             sought = torch.minimum(sought.clamp_(min=0.0), within[:, -1] * _BELOW_ONE)
-            # Counting all 16 has no branch to mispredict; a binary search takes twice the time.
+            # Counting all 16 has no branch to mispredict, as a binary search has.
             place = (within <= sought[:, None]).sum(1, keepdim=True)
             mass = inside.gather(1, place)
             sought += (mass - within.gather(1, place))[:, 0]
@@ -192,7 +193,7 @@ class PrioritisedReplay:
         if not top < float("inf"):
             raise ValueError("an error is not finite")
         self._top = max(self._top, top)
-        is_open = self._masses.flat[index] > 0
+        is_open = self._masses.flat.index_select(0, index) > 0
         self._masses.set(index, torch.where(is_open, mass, 0.0))
 
     def probability(self, index: Tensor) -> Tensor:

@@ -111,7 +111,7 @@ def test_qmix_learns_the_monotonic_game_and_vdn_misjudges_it(seed):
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_qmix_solves_the_two_step_game_and_vdn_does_not(seed):
-    """Table 1 and section 5 of the QMIX paper: VDN values the safe game at 7, the other at 6.5."""
+    """Section 5 of the QMIX paper: VDN values the safe game at 7, the other at 6.5."""
     qmix = train("qmix", two_step(), seed, updates=500)
     _, (row, _) = greedy(qmix)
     assert row == 1
