@@ -14,14 +14,13 @@ def training_runs(profile: Profile) -> "list[TrainConfig]":
     The profile says how many steps of single clouds a run takes; they are spread over epochs of one
     episode in all of its clouds.
     """
-    from marl.algos.maddpg import MaddpgConfig
-    from marl.train.config import TrainConfig
+    from marl.train.config import TrainConfig, learner_named
 
     clouds = TrainConfig().num_envs
     epochs = max(2, round(profile.training_steps / (clouds * profile.episode_steps)))
     return [
         TrainConfig(
-            learner=MaddpgConfig(name=name),  # type: ignore[arg-type]
+            learner=learner_named(name),
             seed=profile.seed + index,
             epochs=epochs,
             epoch_steps=profile.episode_steps,

@@ -1,15 +1,31 @@
 """Everything that decides what a training run does. Algorithms' own numbers: `marl.algos`."""
 
-from typing import Literal
+from typing import Annotated, Final, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, TypeAdapter, model_validator
 
+from marl.algos.first_order import FirstOrderConfig
 from marl.algos.maddpg import MaddpgConfig
+from marl.algos.mappo import MappoConfig
 from marl.frozen import Frozen
+
+LearnerConfig = Annotated[
+    MaddpgConfig | MappoConfig | FirstOrderConfig, Field(discriminator="name")
+]
+_LEARNERS: Final[TypeAdapter[LearnerConfig]] = TypeAdapter(LearnerConfig)
+
+
+def learner_named(name: str) -> LearnerConfig:
+    """The learner of that name with its own defaults.
+
+    Raises:
+        ValueError: no such learner; the message lists those there are.
+    """
+    return _LEARNERS.validate_python({"name": name})
 
 
 class TrainConfig(Frozen):
-    """Settings of one off-policy training run, counted in steps, never in seconds.
+    """Settings of one training run, counted in steps, never in seconds.
 
     An epoch resets all clouds with a seed of its own and advances them `epoch_steps` times.
 
@@ -48,7 +64,7 @@ class TrainConfig(Frozen):
             come out in the same order on every machine only when it is fixed.
     """
 
-    learner: MaddpgConfig = MaddpgConfig()
+    learner: LearnerConfig = MaddpgConfig()
     seed: int = Field(default=0, ge=0)
     epochs: int = Field(default=24, ge=1)
     epoch_steps: int = Field(default=144, ge=2)

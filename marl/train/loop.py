@@ -1,7 +1,7 @@
 """Training from start, checkpoint or stored result to a policy file.
 
-`train` decides when to evaluate, checkpoint and stop; the parts that learn are in
-`marl.train.trainer`. Killed at any moment and started again it continues from the last checkpoint
+`train` decides when to evaluate, checkpoint and stop; the parts that learn are
+`marl.train.trainers`'. Killed at any moment and started again it continues from the last checkpoint
 and ends, on CPU, with the same bits as an uninterrupted run; finished before, it is not redone.
 """
 
@@ -23,7 +23,7 @@ from marl.train.env import MakeEnv, field_names
 from marl.train.policy_file import PolicyCard, save_policy
 from marl.train.threads import torch_threads
 from marl.train.tracking import NullTracker, Tracker
-from marl.train.trainer import Trainer
+from marl.train.trainers import AnyTrainer, build_trainer
 
 POLICY_NAME = "policy.safetensors"
 _VERSION = 1  # of what training computes; raise it when stored results must be redone
@@ -134,7 +134,7 @@ def _train(
 ) -> TrainResult:
     from tqdm import tqdm
 
-    trainer = Trainer(config, make_env, baseline)
+    trainer = build_trainer(config, make_env, baseline)
     record = _Record(trainer)
     checkpoint = folder / "checkpoint.pt"
     run_id = None
@@ -184,13 +184,13 @@ def _train(
 class _Record:
     """The learning curve, and the best policy so far."""
 
-    def __init__(self, trainer: Trainer) -> None:
+    def __init__(self, trainer: AnyTrainer) -> None:
         self.baseline = trainer.held_in_rewards(is_baseline=True)
         self.curve: list[CurvePoint] = []
         self.best = -1
         self.best_actor: dict[str, Any] = {}
 
-    def evaluate(self, trainer: Trainer) -> CurvePoint:
+    def evaluate(self, trainer: AnyTrainer) -> CurvePoint:
         """Evaluate held-in, append to the curve, keep the policy if it is the best."""
         rewards = trainer.held_in_rewards()
         gain = rewards - self.baseline
@@ -221,7 +221,7 @@ class _Record:
 
 
 def _finish(
-    trainer: Trainer,
+    trainer: AnyTrainer,
     record: _Record,
     baseline: Mapping[str, Sequence[float]],
     folder: Path,

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from marl.algos.base import Batch
 from marl.algos.exploration import Noise
-from marl.algos.maddpg import Maddpg
+from marl.algos.maddpg import Maddpg, MaddpgConfig
 from marl.nets.norm import RunningNorm
 from marl.replay.ring import RingReplay
 from marl.train.config import TrainConfig
@@ -41,7 +41,10 @@ class Trainer:
     def __init__(
         self, config: TrainConfig, make_env: MakeEnv, baseline: Mapping[str, Sequence[float]]
     ) -> None:
+        if not isinstance(config.learner, MaddpgConfig):
+            raise TypeError(f"expected a MaddpgConfig; got {type(config.learner).__name__}")
         self.config = config
+        self.is_team = config.learner.is_team
         seed = derive_seed(config.seed, "env")
         self.env = make_env(config.num_envs, seed)
         self.held_in_env = make_env(config.evaluate_envs, _HELD_IN_SEED)
@@ -176,7 +179,7 @@ class Trainer:
         if self.shadow is not None:
             beside = held_step(self.shadow, self.baseline_actions, hold).reward
             reward = earned - torch.stack([beside[agent] for agent in self.spec.agents], 1)
-        if self.config.learner.is_team:  # before it is normalised, so that the mean is the mean
+        if self.is_team:  # before it is normalised, so that the mean is the mean
             reward = reward.mean(1, keepdim=True).expand(-1, len(self.spec.agents))
         # The epoch's last step is a truncation for the learner: the next reset cuts the episode.
         truncated = torch.ones_like(step.truncated) if is_last else step.truncated

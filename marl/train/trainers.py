@@ -1,0 +1,87 @@
+"""Which trainer a configuration asks for, and what the loop asks of any of them."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from torch import Tensor
+
+from marl.algos.base import TeamSpec
+from marl.algos.first_order import FirstOrderConfig
+from marl.algos.mappo import MappoConfig
+from marl.nets.actor import TeamActor
+from marl.train.config import TrainConfig
+from marl.train.env import BatchedEnv, MakeEnv
+from marl.train.first_order import FirstOrderTrainer
+from marl.train.on_policy import OnPolicyTrainer
+from marl.train.trainer import Trainer
+
+
+class AnyLearner(Protocol):
+    """What the loop reads of a learner."""
+
+    @property
+    def updates(self) -> int:
+        """Gradient steps so far."""
+        ...
+
+    def policy(self) -> TeamActor:
+        """The actors, without exploration."""
+        ...
+
+
+class AnyTrainer(Protocol):
+    """What `marl.train.loop` asks of a trainer: off-policy, on-policy, first-order."""
+
+    epoch: int
+
+    @property
+    def config(self) -> TrainConfig:
+        """The run's settings."""
+        ...
+
+    @property
+    def spec(self) -> TeamSpec:
+        """Sizes of the team."""
+        ...
+
+    @property
+    def env(self) -> BatchedEnv:
+        """Where it trains."""
+        ...
+
+    @property
+    def learner(self) -> AnyLearner:
+        """What learns."""
+        ...
+
+    @property
+    def env_steps(self) -> int:
+        """Steps of single clouds so far."""
+        ...
+
+    def run_epoch(self) -> dict[str, float]:
+        """Collect and update for one epoch; figures for the tracker."""
+        ...
+
+    def held_in_rewards(self, *, is_baseline: bool = False) -> Tensor:
+        """(episodes,) mean reward per step of the policy, or of the baseline."""
+        ...
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything needed to continue with the same bits."""
+        ...
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue from `state_dict`."""
+        ...
+
+
+def build_trainer(
+    config: TrainConfig, make_env: MakeEnv, baseline: Mapping[str, Sequence[float]]
+) -> AnyTrainer:
+    """The trainer of `config.learner`; arguments as for `loop.train`."""
+    if isinstance(config.learner, MappoConfig):
+        return OnPolicyTrainer(config, make_env, baseline)
+    if isinstance(config.learner, FirstOrderConfig):
+        return FirstOrderTrainer(config, make_env, baseline)
+    return Trainer(config, make_env, baseline)
