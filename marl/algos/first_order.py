@@ -72,13 +72,15 @@ class FirstOrderConfig(Frozen):
         noise: standard deviation of Gaussian noise on residuals in training windows: actors climb
             the return averaged over a neighbourhood (Xu et al. 2022 sample from a Gaussian too).
         hidden: widths of actors' and critics' hidden layers.
-        actor_lr: Adam step of the actors (Xu et al. 2022: .002).
+        actor_lr: Adam step of the actors (Xu et al. 2022: .002). Gradients here are nearly free of
+            noise and windows few: .01 gained .0061, .003 .0052 in 45 s (bound .4).
         critic_lr: Adam step of the critic (Xu et al. 2022: .002 or .0005).
         lr_end: both steps shrink linearly to this share of themselves over the run.
         betas: Adam's averages (Xu et al. 2022: .7, .95; a short memory suits few, exact gradients).
         grad_limit: largest gradient norm per network, in units of normalised reward (Xu et al.
             2022: 1).
-        residual_bound: how far an actor may move a knob from the baseline, in action units.
+        residual_bound: how far an actor may move a knob from the baseline, in action units. Wider
+            than where exploring costs: nothing is explored, and .4 gained half as much.
         residual_l2: weight of the squared output before squashing, which keeps tanh from
             saturating.
         td_lambda: λ of the critic's targets (Xu et al. 2022: .95).
@@ -93,12 +95,12 @@ class FirstOrderConfig(Frozen):
     discount: Literal["gradient", "reward"] = "gradient"
     noise: float = Field(default=0.0, ge=0)
     hidden: tuple[int, ...] = (64, 64)
-    actor_lr: float = Field(default=2e-3, gt=0)
+    actor_lr: float = Field(default=1e-2, gt=0)
     critic_lr: float = Field(default=2e-3, gt=0)
     lr_end: float = Field(default=0.1, gt=0, le=1)
     betas: tuple[float, float] = (0.7, 0.95)
     grad_limit: float = Field(default=1.0, gt=0)
-    residual_bound: float = Field(default=0.4, gt=0, le=2)
+    residual_bound: float = Field(default=1.0, gt=0, le=2)
     residual_l2: float = Field(default=1e-3, ge=0)
     td_lambda: float = Field(default=0.95, ge=0, le=1)
     tau: float = Field(default=0.8, gt=0, le=1)
