@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from marl.algos.mappo import MappoConfig
-from marl.train import loop
+from marl.train.loop import train
 from marl.train.on_policy import OnPolicyTrainer
 from marl.train.policy_file import load_policy_file
 from marl.train.trainer import DivergenceError
@@ -63,7 +63,7 @@ class Counting(LqTeam):
 
 def on_policy(world=LqTeam, learner=None, **settings):
     learner = MappoConfig(**{"hidden": (16,), "passes": 2, "minibatches": 2, **(learner or {})})
-    config = small_config(**settings).model_copy(update={"learner": learner})
+    config = small_config(learner=learner, **settings)
     return OnPolicyTrainer(config, lambda n, seed: world(n, seed), BASELINE)
 
 
@@ -206,11 +206,10 @@ def test_another_learners_settings_are_refused():
         OnPolicyTrainer(small_config(), make_env, BASELINE)
 
 
-def test_the_loop_trains_it_and_its_policy_file_plays_the_mean(tmp_path, monkeypatch):
-    monkeypatch.setattr(loop, "Trainer", OnPolicyTrainer)
+def test_the_loop_trains_it_and_its_policy_file_plays_the_mean(tmp_path):
     config = on_policy(Kept).config
-    result = loop.train(config, lambda n, seed: Kept(n, seed), BASELINE, tmp_path / "a")
-    again = loop.train(config, lambda n, seed: Kept(n, seed), BASELINE, tmp_path / "b")
+    result = train(config, lambda n, seed: Kept(n, seed), BASELINE, tmp_path / "a")
+    again = train(config, lambda n, seed: Kept(n, seed), BASELINE, tmp_path / "b")
     assert result.summary.policy_sha256 == again.summary.policy_sha256
     assert result.summary.updates == 6 * 2 * 2
     stored = load_policy_file(result.policy_path)
