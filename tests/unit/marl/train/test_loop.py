@@ -99,17 +99,17 @@ def test_same_seed_same_bytes_and_another_seed_another_policy(tmp_path, config):
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from marl.train import loop
+from marl.train import loop, trainer
 from tests.unit.marl.train.conftest import BASELINE, make_env, small_config
 mode, folder = sys.argv[1], Path(sys.argv[2])
 if mode == "epoch":      # in the middle of the fifth epoch, after the second checkpoint
-    run = loop.Trainer.run_epoch
+    run = trainer.Trainer.run_epoch
     def run_epoch(self):
         if self.epoch == 4:
             self.learner.update(self._batch())
             os.kill(os.getpid(), signal.SIGKILL)
         return run(self)
-    loop.Trainer.run_epoch = run_epoch
+    trainer.Trainer.run_epoch = run_epoch
 if mode == "checkpoint":  # while the second checkpoint is being written
     import torch
     save, count = torch.save, []
