@@ -17,10 +17,9 @@ from marl.algos.first_order import DifferentiableRollout, FirstOrder, FirstOrder
 from marl.nets.norm import RunningNorm
 from marl.train.config import TrainConfig
 from marl.train.env import MakeEnv, team_spec
-from marl.train.hold import held_step
+from marl.train.held_in import HELD_IN_SEED, held_in_rewards, refuse_divergence
 from marl.train.seeding import derive_seed
 from marl.train.smooth_rollout import rollout_of
-from marl.train.trainer import _HELD_IN_SEED, DivergenceError
 
 
 class FirstOrderTrainer:
@@ -53,7 +52,7 @@ class FirstOrderTrainer:
         self.has_critic = learner.name == "shac"
         seed = derive_seed(config.seed, "env")
         self.env = make_env(config.num_envs, seed)
-        self.held_in_env = make_env(config.evaluate_envs, _HELD_IN_SEED)
+        self.held_in_env = make_env(config.evaluate_envs, HELD_IN_SEED)
         self.env.reset(seed=seed)
         rollout = rollout_of(self.env)
         self.spec = team_spec(self.env, self._seen(rollout, rollout).shape[1])
@@ -114,30 +113,14 @@ class FirstOrderTrainer:
             rows.append(measured)
         self.epoch += 1
         means = {name: float(sum(row[name] for row in rows)) / len(rows) for name in rows[0]}
-        self._refuse_divergence(means)
+        refuse_divergence(means, self.learner, self.epoch)
         return means
 
-    @torch.no_grad()
     def held_in_rewards(self, *, is_baseline: bool = False) -> Tensor:
-        """(evaluate_envs,) mean reward per step of each episode, in the exact environment.
-
-        No noise, always the same weather, which every learner is evaluated on.
-
-        Args:
-            is_baseline: play the baseline instead of the learned policy.
-        """
-        env, hold = self.held_in_env, self.config.hold_steps
-        decisions = self.config.epoch_steps // hold
-        obs = env.reset(seed=_HELD_IN_SEED)
-        total = torch.zeros(env.num_envs, device=self.device)
-        actor = self.learner.policy()
-        for _ in range(decisions):
-            residual = self.learner.act(self.spec.pack_obs(obs))
-            action = actor.action(residual * 0 if is_baseline else residual)
-            step = held_step(env, self.spec.unpack_actions(action), hold)
-            total += torch.stack([step.reward[agent] for agent in self.spec.agents]).mean(0)
-            obs = step.obs
-        return total / decisions
+        """(evaluate_envs,) mean reward per step of the policy, or of the baseline (`held_in`)."""
+        return held_in_rewards(
+            self.held_in_env, self.spec, self.learner, self.config, is_baseline=is_baseline
+        )
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that the next epoch depends on."""
@@ -212,17 +195,3 @@ class FirstOrderTrainer:
 
     def _generator(self, purpose: str) -> torch.Generator:
         return torch.Generator().manual_seed(derive_seed(self.config.seed, purpose))
-
-    def _refuse_divergence(self, means: Mapping[str, float]) -> None:
-        bad = sorted(name for name, value in means.items() if not math.isfinite(value))
-        bad += sorted(
-            name
-            for name, parameter in self.learner.actor.state_dict().items()
-            if not torch.isfinite(parameter).all()
-        )
-        if bad:
-            raise DivergenceError(
-                f"not finite in epoch {self.epoch} after {self.learner.updates} updates: "
-                f"{', '.join(bad)}; check the environment's rewards, observations and gradients "
-                "for values that are not finite, or shorten the window"
-            )

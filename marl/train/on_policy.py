@@ -5,7 +5,6 @@ The on-policy sibling of `marl.train.trainer`, with the same interface to `marl.
 `capacity`, `n_step` and `noise*` (exploration is learned, see `marl.nets.gaussian`).
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,9 +15,9 @@ from marl.algos.mappo import Mappo, MappoConfig
 from marl.algos.rollout import Rollout
 from marl.train.config import TrainConfig
 from marl.train.env import BatchedEnv, MakeEnv, team_spec, twin
+from marl.train.held_in import HELD_IN_SEED, held_in_rewards, refuse_divergence
 from marl.train.hold import HeldStep, held_step
 from marl.train.seeding import derive_seed
-from marl.train.trainer import _HELD_IN_SEED, DivergenceError
 
 
 class OnPolicyTrainer:
@@ -41,7 +40,7 @@ class OnPolicyTrainer:
         self.config = config
         seed = derive_seed(config.seed, "env")
         self.env = make_env(config.num_envs, seed)
-        self.held_in_env = make_env(config.evaluate_envs, _HELD_IN_SEED)
+        self.held_in_env = make_env(config.evaluate_envs, HELD_IN_SEED)
         self.env.reset(seed=seed)
         self.make_env = make_env
         # The baseline in the same weather, cloud by cloud.
@@ -90,7 +89,7 @@ class OnPolicyTrainer:
             self.learner.observe(rollout)
         self.epoch += 1
         means = {name: float(value) for name, value in measured.items()}
-        self._refuse_divergence(means)
+        refuse_divergence(means, self.learner, self.epoch)
         return means
 
     @torch.no_grad()
@@ -144,22 +143,10 @@ class OnPolicyTrainer:
         return rollout, {"reward": means.mean(), **named}
 
     def held_in_rewards(self, *, is_baseline: bool = False) -> Tensor:
-        """(evaluate_envs,) mean reward per step of each episode: no noise, always the same weather.
-
-        Args:
-            is_baseline: play the baseline instead of the learned policy.
-        """
-        env, hold = self.held_in_env, self.config.hold_steps
-        decisions = self.config.epoch_steps // hold
-        obs = env.reset(seed=_HELD_IN_SEED)
-        total = torch.zeros(env.num_envs, device=self.device)
-        for _ in range(decisions):
-            residual = self.learner.act(self.spec.pack_obs(obs))
-            action = self.learner.policy().action(residual * 0 if is_baseline else residual)
-            step = held_step(env, self.spec.unpack_actions(action), hold)
-            total += self._rewards(step).mean(1)
-            obs = step.obs
-        return total / decisions
+        """(evaluate_envs,) mean reward per step of the policy, or of the baseline (`held_in`)."""
+        return held_in_rewards(
+            self.held_in_env, self.spec, self.learner, self.config, is_baseline=is_baseline
+        )
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that the next epoch depends on."""
@@ -223,20 +210,6 @@ class OnPolicyTrainer:
             torch.where(is_cut[:, None], last, state),
             torch.ones_like(is_cut),
         )
-
-    def _refuse_divergence(self, means: Mapping[str, float]) -> None:
-        bad = sorted(name for name, value in means.items() if not math.isfinite(value))
-        bad += sorted(
-            name
-            for name, parameter in self.learner.actor.state_dict().items()
-            if not torch.isfinite(parameter).all()
-        )
-        if bad:
-            raise DivergenceError(
-                f"not finite in epoch {self.epoch} after {self.learner.updates} updates: "
-                f"{', '.join(bad)}; check the environment's rewards and observations for values "
-                "that are not finite, or lower critic_lr and actor_lr"
-            )
 
 
 def _joined(state: Tensor, shadow: Tensor | None, future: Tensor | None) -> Tensor:

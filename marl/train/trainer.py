@@ -18,15 +18,9 @@ from marl.replay.ring import RingReplay
 from marl.train.config import TrainConfig
 from marl.train.env import MakeEnv, team_spec, twin
 from marl.train.experience import replay_fields, sample_batch
+from marl.train.held_in import HELD_IN_SEED, held_in_rewards, refuse_divergence
 from marl.train.hold import held_step
 from marl.train.seeding import derive_seed
-
-# Held-in evaluations use this seed whatever the run's: the same weather for every run compared.
-_HELD_IN_SEED = 2_000_003
-
-
-class DivergenceError(RuntimeError):
-    """Training produced a number that is not finite; says where and what to change."""
 
 
 class Trainer:
@@ -47,7 +41,7 @@ class Trainer:
         self.is_team = config.learner.is_team
         seed = derive_seed(config.seed, "env")
         self.env = make_env(config.num_envs, seed)
-        self.held_in_env = make_env(config.evaluate_envs, _HELD_IN_SEED)
+        self.held_in_env = make_env(config.evaluate_envs, HELD_IN_SEED)
         self.env.reset(seed=seed)
         self.make_env = make_env
         # The baseline in the same weather, cloud by cloud.
@@ -120,27 +114,14 @@ class Trainer:
                 counts[name] = counts.get(name, 0) + 1
         self.epoch += 1
         means = {name: float(total) / counts[name] for name, total in sums.items()}
-        self._refuse_divergence(means)
+        refuse_divergence(means, self.learner, self.epoch)
         return means
 
     def held_in_rewards(self, *, is_baseline: bool = False) -> Tensor:
-        """(evaluate_envs,) mean reward per step of each episode: no noise, always the same weather.
-
-        Args:
-            is_baseline: play the baseline instead of the learned policy.
-        """
-        env, hold = self.held_in_env, self.config.hold_steps
-        decisions = self.config.epoch_steps // hold
-        obs = env.reset(seed=_HELD_IN_SEED)
-        total = torch.zeros(env.num_envs, device=self.device)
-        actor = self.learner.policy()
-        for _ in range(decisions):
-            residual = self.learner.act(self.spec.pack_obs(obs))
-            action = actor.action(residual * 0 if is_baseline else residual)
-            step = held_step(env, self.spec.unpack_actions(action), hold)
-            total += torch.stack([step.reward[agent] for agent in self.spec.agents]).mean(0)
-            obs = step.obs
-        return total / decisions
+        """(evaluate_envs,) mean reward per step of the policy, or of the baseline (`held_in`)."""
+        return held_in_rewards(
+            self.held_in_env, self.spec, self.learner, self.config, is_baseline=is_baseline
+        )
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that the next epoch depends on."""
@@ -226,17 +207,3 @@ class Trainer:
 
     def _generator(self, purpose: str) -> torch.Generator:
         return torch.Generator().manual_seed(derive_seed(self.config.seed, purpose))
-
-    def _refuse_divergence(self, means: Mapping[str, float]) -> None:
-        bad = sorted(name for name, value in means.items() if not torch.tensor(value).isfinite())
-        bad += sorted(
-            name
-            for name, parameter in self.learner.actor.state_dict().items()
-            if not torch.isfinite(parameter).all()
-        )
-        if bad:
-            raise DivergenceError(
-                f"not finite in epoch {self.epoch} after {self.learner.updates} updates: "
-                f"{', '.join(bad)}; check the environment's rewards and observations for values "
-                "that are not finite, or lower critic_lr and actor_lr"
-            )

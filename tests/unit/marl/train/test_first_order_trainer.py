@@ -11,9 +11,10 @@ from marl.envs import make
 from marl.envs.rewards import RewardOptions
 from marl.train.config import TrainConfig
 from marl.train.first_order import FirstOrderTrainer
+from marl.train.held_in import DivergenceError
 from marl.train.hold import held_step
 from marl.train.smooth_rollout import CloudRollout, faded, rollout_of
-from marl.train.trainer import DivergenceError, Trainer
+from marl.train.trainer import Trainer
 from tests.learning.lq_team import LqTeam
 
 

@@ -12,9 +12,10 @@ import pytest
 import torch
 
 from marl.train.checkpoint import CheckpointError
+from marl.train.held_in import DivergenceError
 from marl.train.loop import POLICY_NAME, train
 from marl.train.policy_file import load_policy_file
-from marl.train.trainer import DivergenceError, Trainer
+from marl.train.trainer import Trainer
 from tests.learning.lq_team import LqTeam
 from tests.unit.marl.train.conftest import BASELINE, make_env, small_config
 

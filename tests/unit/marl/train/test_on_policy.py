@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from marl.algos.mappo import MappoConfig
+from marl.train.held_in import DivergenceError
 from marl.train.loop import train
 from marl.train.on_policy import OnPolicyTrainer
 from marl.train.policy_file import load_policy_file
-from marl.train.trainer import DivergenceError
 from tests.learning.lq_team import LqStep, LqTeam
 from tests.unit.marl.train.conftest import BASELINE, make_env, small_config
 
@@ -217,9 +217,9 @@ def test_the_loop_trains_it_and_its_policy_file_plays_the_mean(tmp_path):
     assert set(stored.actor.state_dict()) == set(on_policy(Kept).learner.actor.state_dict())
     env = Kept(16, 0)
     spec = stored.card.spec()
-    from marl.train.trainer import _HELD_IN_SEED
+    from marl.train.held_in import HELD_IN_SEED
 
-    obs, total = env.reset(_HELD_IN_SEED), 0.0
+    obs, total = env.reset(HELD_IN_SEED), 0.0
     for _ in range(25):
         step = env.step(spec.unpack_actions(stored.actor.action(stored.actor(spec.pack_obs(obs)))))
         total += float(step.reward["controller_0"].mean()) / 25
