@@ -23,7 +23,7 @@ from marl.cloud.params import (
     CloudParams,
 )
 from marl.cloud.rounding import Rounding
-from marl.cloud.types import POOLS, SERVICES, CloudState, WeatherStep
+from marl.cloud.types import KINDS, POOLS, PURCHASES, SERVICES, CloudState, WeatherStep
 
 _TARGET = [row(service, "target_utilisation") for service in SERVICES]
 _FLOOR = [row(service, "floor_share") for service in SERVICES]
@@ -99,7 +99,7 @@ def provision(
 
 def _up(weather: WeatherStep) -> Tensor:
     """(N, B) 1 for cells whose zone is up."""
-    return weather.is_up.repeat(8, 1)
+    return weather.is_up.repeat(len(PURCHASES) * len(KINDS), 1)
 
 
 def _both(by_kind: Tensor) -> Tensor:

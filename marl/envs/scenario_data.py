@@ -233,7 +233,7 @@ ROWS: Final[tuple[Scenario, ...]] = (
     Scenario(
         "launch_day",
         "Web doubles or triples on announced launches; some disappoint, some are called off: named "
-        "beforehand, but a rule that only reacts misses one request in seven",
+        "beforehand, but a rule that only reacts comes too late",
         "prepare for what is announced, correct when it turns out otherwise",
         "cyclical",
         _WEB,

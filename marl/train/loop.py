@@ -26,7 +26,7 @@ from marl.train.tracking import NullTracker, Tracker
 from marl.train.trainers import AnyTrainer, build_trainer
 
 POLICY_NAME = "policy.safetensors"
-_VERSION = 1  # of what training computes; raise it when stored results must be redone
+_VERSION = 2  # of what training computes; raise it when stored results must be redone
 
 
 class CurvePoint(Frozen):
