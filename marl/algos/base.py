@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from marl.nets.actor import TeamActor
+from marl.nets.sequence import SequenceLayout
 
 
 @dataclass(frozen=True)
@@ -28,12 +29,14 @@ class TeamSpec:
         obs_sizes: (N,) observation features of each agent.
         action_sizes: (N,) knobs of each agent.
         state_size: S, features of the global state.
+        layouts: (N,) lists within observations (`marl.nets.sequence`); none if empty.
     """
 
     agents: tuple[str, ...]
     obs_sizes: tuple[int, ...]
     action_sizes: tuple[int, ...]
     state_size: int
+    layouts: tuple[SequenceLayout | None, ...] = ()
 
     def pack_obs(self, obs: Mapping[str, Tensor]) -> Tensor:
         """Agent → (B, F_i) into (B, N, F), padded with zeros. Float32."""

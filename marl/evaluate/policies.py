@@ -114,6 +114,7 @@ class LearnedPolicy:
         self.spec: TeamSpec = stored.card.spec()
         self._step = 0
         self._actions: dict[str, Tensor] = {}
+        self._memory: Tensor | None = None
 
     def begin(self, env: "BatchedEnv", seed: int) -> None:
         """Refuse an environment whose observations or knobs are not those it was trained on."""
@@ -133,13 +134,17 @@ class LearnedPolicy:
                         f"environment has {tuple(named[agent])}: train it again"
                     )
         self._step = 0
+        self._memory = self.actor.begin(env.num_envs)
 
     @torch.no_grad()
     def act(self, obs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Each agent's actor on its own observation; a decision is held as in training."""
+        """Each agent's actor on its own observation; a decision is held as in training.
+
+        Actors with a memory remember what they were shown since `begin`.
+        """
         if self._step % self.card.hold_steps == 0:
-            packed = self.spec.pack_obs(obs)
-            self._actions = self.spec.unpack_actions(self.actor.action(self.actor(packed)))
+            residual, self._memory = self.actor.step(self.spec.pack_obs(obs), self._memory)
+            self._actions = self.spec.unpack_actions(self.actor.action(residual))
         self._step += 1
         return self._actions
 

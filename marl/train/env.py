@@ -4,12 +4,13 @@ Anything with these attributes can be learned in; `marl.envs` is one such world,
 problems of the tests are others. Optional attributes are read through the functions below.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, cast
 
 from torch import Tensor
 
 from marl.algos.base import TeamSpec
+from marl.nets.sequence import find_sequence
 
 
 class Step(Protocol):
@@ -95,11 +96,13 @@ def twin(env: BatchedEnv, make_env: MakeEnv, seed: int) -> BatchedEnv:
 
 def team_spec(env: BatchedEnv, state_size: int) -> TeamSpec:
     """Sizes of an environment's observations and actions; critics see `state_size` features."""
+    names: Mapping[str, Sequence[str]] = getattr(env, "observation_names", {})
     return TeamSpec(
         agents=tuple(env.agents),
         obs_sizes=tuple(int(env.observation_spec[agent].shape[0]) for agent in env.agents),
         action_sizes=tuple(int(env.action_spec[agent].shape[0]) for agent in env.agents),
         state_size=state_size,
+        layouts=tuple(find_sequence(names.get(agent, ())) for agent in env.agents),
     )
 
 
