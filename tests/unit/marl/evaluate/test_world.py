@@ -12,6 +12,7 @@ from marl.evaluate.policies import ConstantPolicy, RandomPolicy
 from marl.evaluate.rollout import Labels, play_episodes
 from marl.evaluate.scorers import EpisodeScorer
 from marl.train.env import twin
+from marl.train.smooth_rollout import rollout_of
 from marl.workload.generators import MixedGenerator
 from marl.workload.toy import ToyGenerator
 
@@ -109,3 +110,26 @@ def test_a_static_plan_holds_at_least_the_peak_and_reactive_may_do_anything():
         assert values[0] == pytest.approx(0.95)  # target_utilisation
     assert (reactive.flat(reactive.low) == -1).all()
     assert (reactive.flat(reactive.high) == 1).all()
+
+
+@pytest.mark.parametrize("is_oracle", [False, True])
+def test_an_oracle_environment_shows_agents_the_demand_they_will_meet(is_oracle):
+    env = make(num_envs=3, seed=1, episode_steps=STEPS, is_oracle_forecast=is_oracle)
+    obs = env.reset(seed=1)
+    smooth, smooth_weather = rollout_of(env), env.weather.packed
+    actions = constant(env, 0.1)
+    peak = dict(zip(env.agents, env.reference.peak, strict=True))
+    for _ in range(STEPS - 1):
+        seen = [obs[a][:, env.observation_names[a].index(f"forecast_{a}_0")] for a in env.agents]
+        for agent, foretold in zip(env.agents, seen, strict=True):
+            column = env.observation_names[agent].index(f"forecast_{agent}_0")
+            assert torch.equal(smooth.obs()[agent][:, column], foretold)
+        step = env.step(actions)
+        smooth.advance(actions, 1)
+        for agent, foretold in zip(env.agents, seen, strict=True):
+            met = step.info[f"demand_{agent}"] / peak[agent]
+            assert torch.allclose(foretold, met, rtol=1e-4) == is_oracle
+        obs = step.obs
+    usual = make(num_envs=3, seed=1, episode_steps=STEPS)
+    usual.reset(seed=1)
+    assert torch.equal(usual.weather.packed, smooth_weather)
