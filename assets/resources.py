@@ -44,6 +44,8 @@ class Profile(dg.ConfigurableResource):
         training_steps: environment steps of one training, summed over its clouds.
         tuning_candidates, tuning_generations, tuning_episodes: budget of every tuned baseline, the
             same for each: settings per generation, generations, training episodes per setting.
+        tuning_continued: of these generations, those that a rule which continues another's search
+            has for itself.
         evaluation_episodes: paired held-out episodes for each scenario.
         scenarios: of `marl.envs.scenarios`, evaluated on, by name; the first is the main one.
     """
@@ -59,6 +61,7 @@ class Profile(dg.ConfigurableResource):
     training_steps: int
     tuning_candidates: int
     tuning_generations: int
+    tuning_continued: int
     tuning_episodes: int
     evaluation_episodes: int
     scenarios: list[str]

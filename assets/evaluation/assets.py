@@ -28,20 +28,22 @@ def baseline_policies(
     profile: Profile,
     store: Store,
 ) -> Path:
-    """Tune static peak provisioning and reactive target tracking."""
-    from marl.evaluate.baselines import TuningBudget, tune_baselines
+    """Tune static peak provisioning, reactive target tracking, and the predictive rule."""
+    from marl.evaluate.baselines import TuningBudget
     from marl.evaluate.families import provisioning_families
     from marl.evaluate.policies import BASELINES_FILE
+    from marl.evaluate.tuning import tune_baselines
     from marl.files import write_json
 
     world = load_world(workload_model, price_catalog, profile)
     budget = TuningBudget(
         candidates=profile.tuning_candidates,
         generations=profile.tuning_generations,
+        continued=profile.tuning_continued,
     )
     tuned = tune_baselines(
         provisioning_families(),
-        world.scorer(profile.tuning_episodes, profile.seed),
+        world.scorer(profile.tuning_episodes, profile.seed).by_kind(),
         budget,
         profile.seed,
         reporter(context),
@@ -195,7 +197,7 @@ def episode_viewer(
 def _how_tuned(tuned: "BaselineSet", episodes: int) -> dict[str, str]:
     budget = tuned.budget
     return {
-        one.name: f"{len(one.trials)} settings tried on {episodes} training episodes each, "
+        one.name: f"{one.trial_count} settings tried on {episodes} training episodes each, "
         f"by differential evolution ({budget.candidates} candidates, {budget.generations} "
         f"generations); best mean reward {one.reward:+.4f} per step"
         for one in tuned.tuned

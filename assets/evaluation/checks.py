@@ -32,7 +32,7 @@ def tuned_beats_its_start(folder: Path) -> tuple[bool, str, dict[str, Any]]:
         for one in tuned
         if one.reward < one.trials[0].reward
     ]
-    budgets = {one.name: len(one.trials) for one in tuned}
+    budgets = {one.name: one.trial_count for one in tuned}
     if len(set(budgets.values())) > 1:
         wrong.append(f"budgets differ: {budgets}")
     if not tuned:

@@ -116,6 +116,10 @@ class Learner(Protocol):
         """One gradient step; returns named scalars (losses, gradient norms) to log."""
         ...
 
+    def td_error(self) -> Tensor:
+        """(B,) absolute temporal-difference errors of the last batch: its rows' priorities."""
+        ...
+
     def policy(self) -> TeamActor:
         """The actor to evaluate and to store; a view, copy it to keep it."""
         ...

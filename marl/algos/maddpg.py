@@ -121,6 +121,7 @@ class Maddpg:
         self.name = config.name
         self.generator = generator
         self.updates = 0
+        self._error_CNB = torch.zeros(1, 1, 0)
         agents, knobs = baseline.shape
         self.judged = 1 if config.is_team else agents  # rewards, and critics of each kind
         self.actor = TeamActor(
@@ -171,6 +172,22 @@ class Maddpg:
         """The actor to evaluate and to store."""
         return self.actor
 
+    def load_actor(self, state: Mapping[str, Tensor]) -> None:
+        """Take over actors with their input statistics, as targets too.
+
+        Raises:
+            ValueError: they depart from another baseline or within other bounds.
+        """
+        for name in ("baseline", "down", "up"):
+            if not torch.equal(state[name], getattr(self.actor, name)):
+                raise ValueError(f"the actors to start from have another {name}")
+        self.actor.load_state_dict(state)
+        self.target_actor.load_state_dict(self.actor.net.state_dict())
+
+    def td_error(self) -> Tensor:
+        """(B,) absolute temporal-difference errors of the last batch, mean over critics."""
+        return self._error_CNB.abs().mean((0, 1))
+
     def update(self, batch: Batch) -> dict[str, Tensor]:
         """One critic step and, every `policy_delay`-th time after the warm-up, one actor step."""
         state = self.state_norm(batch.state_BS)
@@ -202,6 +219,7 @@ class Maddpg:
                 returns = returns.mean(1, keepdim=True)
             target = td_target(returns, batch.discount_B, next_value)
         value = self._split(self.critic(self._join(state, batch.residual_BNA.flatten(1))))
+        self._error_CNB = value.detach() - target
         loss = critic_loss(value, target, batch.weight_B)
         norms = self._step(loss, self.critic, self.critic_optimiser)
         # Averages per network, comparable whatever the number of agents.

@@ -162,6 +162,9 @@ class CloudConfig(Frozen):
 
     # Observation.
     request_agents: tuple[str, ...] = ()  # agents whose observation ends with the request list
+    # True: the fields `forecast_*` of what agents see hold the demand that will come instead of a
+    # forecast. Nobody has that; it shows what a perfect forecast would be worth.
+    is_oracle_forecast: bool = False
 
     # Reward.
     weights: Weights = Weights()

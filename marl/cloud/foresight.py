@@ -1,7 +1,8 @@
 """What a real team can know of the hours ahead, at the start of each step.
 
 The calendar, today's prices, the same hour yesterday and last week, a simple forecast, announced
-launches, scheduled batch. Never the demand itself: that is `Weather.outlook`, for critics only.
+launches, scheduled batch. Never the demand itself: that is `Weather.outlook`, for critics only —
+unless `CloudConfig.is_oracle_forecast` asks what a perfect forecast would be worth.
 """
 
 from typing import Final
@@ -66,7 +67,7 @@ def foresight(
     rows = [_clock(clock_us), spot_ratio]
     rows += [day_ago[h : h + steps + 1] for h in AHEAD]
     rows += [week_ago[h : h + steps + 1] for h in AHEAD]
-    rows += _forecasts(usual, load)
+    rows += _oracle(load) if params.config.is_oracle_forecast else _forecasts(usual, load)
     rows += [announced[h : h + steps + 1] for h in AHEAD]
     rows += [announced.unfold(0, HORIZON, 1).amax(-1)[: steps + 1]]
     rows += [scheduled[: steps + 1], next_hour[: steps + 1] / HORIZON]
@@ -98,6 +99,12 @@ def _forecasts(usual: Tensor, load: Tensor) -> list[Tensor]:
     before = torch.cat((usual[:1], usual[:steps]))
     error = last - before
     return [(usual[h : h + steps + 1] + _DAMPING ** (h + 1) * error).clamp_min(0.0) for h in AHEAD]
+
+
+def _oracle(load: Tensor) -> list[Tensor]:
+    """Per horizon h (T + 1, S, B): the load of step t + h; the last one beyond the episode."""
+    ahead = torch.arange(len(load) + 1)
+    return [load[(ahead + h).clamp_max(len(load) - 1)] for h in AHEAD]
 
 
 def _clock(clock_us: NDArray) -> Tensor:

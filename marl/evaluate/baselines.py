@@ -1,39 +1,57 @@
-"""Baselines tuned on the training split: each family by the same search, with the same budget.
+"""Baselines: families of rules, the budget of their search, and what was found.
 
-A baseline here is a constant joint action, found within bounds that say what kind of operator it
-stands for. All candidates of a generation are played at once, in copies of the same weather.
+A baseline is a constant joint action, or the predictive rule with one, found within bounds that say
+what kind of operator it stands for. The search is `tuning`, playing candidates `scorers`.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from marl.frozen import Frozen
-from marl.train.seeding import derive_seed
 
 JointAction = dict[str, tuple[float, ...]]  # agent → one number in [-1, 1] per knob
+Kind = Literal["constant", "predictive"]
 
-# (P, A) constant joint actions, all agents' knobs in a row → (P,) mean reward per step of each, all
-# in the same training episodes.
-Score = Callable[[NDArray[np.float64]], NDArray[np.float64]]
+
+class Parameter(Frozen):
+    """A parameter of a rule beside the knobs: its name, its range, and where search begins."""
+
+    name: str
+    low: float
+    high: float
+    start: float
+
+    @model_validator(mode="after")
+    def _is_ordered(self) -> "Parameter":
+        if not self.low <= self.start <= self.high:
+            raise ValueError(f"{self.name}: low <= start <= high does not hold")
+        return self
 
 
 class BaselineFamily(Frozen):
-    """The constant actions one kind of operator might choose.
+    """The settings one kind of operator might choose.
 
     Attributes:
         name: of the baseline.
+        kind: of its rule: knobs alone, or the predictive rule (`marl.evaluate.predictive`).
         low: smallest value of each knob.
         high: largest value; where equal to `low` the knob is not searched.
         start: a careful engineer's setting, the first candidate.
+        parameters: of the rule, beside the knobs.
+        continues: family whose search this one takes up, with its own parameters beside.
     """
 
     name: str
+    kind: Kind = "constant"
     low: JointAction
     high: JointAction
     start: JointAction
+    parameters: tuple[Parameter, ...] = ()
+    continues: str | None = None
 
     @model_validator(mode="after")
     def _is_ordered(self) -> "BaselineFamily":
@@ -57,6 +75,18 @@ class BaselineFamily(Frozen):
             first += len(values)
         return parts
 
+    def bounds(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        """Lowest, highest and first values (A + K,): all knobs, then the rule's parameters."""
+        beside = np.array([(p.low, p.high, p.start) for p in self.parameters]).reshape(-1, 3).T
+        knobs = (self.flat(part) for part in (self.low, self.high, self.start))
+        low, high, start = (np.append(*pair) for pair in zip(knobs, beside, strict=True))
+        return low, high, start
+
+    def rule(self, row: Sequence[float]) -> dict[str, float]:
+        """The rule's parameters at the end of a row of `bounds`' order."""
+        values = list(row)[len(row) - len(self.parameters) :]
+        return {p.name: float(value) for p, value in zip(self.parameters, values, strict=True)}
+
 
 class TuningBudget(Frozen):
     """How much search each family gets.
@@ -64,26 +94,63 @@ class TuningBudget(Frozen):
     Attributes:
         candidates: settings tried per generation.
         generations: generations, the first included.
+        continued: generations of its own that a family which continues another's search gets; the
+            rest of its budget is the other's first generations, so that both had as many trials.
     """
 
     candidates: int = Field(default=64, ge=5)
     generations: int = Field(default=30, ge=1)
+    continued: int = Field(default=10, ge=1)
+
+    @model_validator(mode="after")
+    def _is_possible(self) -> "TuningBudget":
+        if self.continued > self.generations:
+            raise ValueError(
+                f"continued ({self.continued}) is part of generations ({self.generations})"
+            )
+        return self
 
 
 class Trial(Frozen):
-    """One setting tried: all knobs of all agents in order, and its mean reward per step."""
+    """One setting tried: a row of the family's `bounds`, and what it earned on training episodes.
+
+    Attributes:
+        knobs: all knobs of all agents in order, then the rule's parameters.
+        reward: mean per step.
+        cost: mean of the cost objective per step (unweighted; a share of the static plan's bill,
+            negative).
+    """
 
     knobs: tuple[float, ...]
     reward: float
+    cost: float
 
 
 class TunedBaseline(Frozen):
-    """The best of a family, and everything that was tried to find it, in order."""
+    """The best of a family, and everything that was tried to find it, in order.
+
+    Attributes:
+        name: of the family.
+        kind: of its rule.
+        action: knobs.
+        parameters: of the rule, by name; empty for a constant action.
+        reward: mean per step of the training episodes.
+        inherited: trials of the family that this one continues, which count as its own.
+        trials: its own, in order.
+    """
 
     name: str
+    kind: Kind = "constant"
     action: JointAction
+    parameters: dict[str, float] = {}
     reward: float
+    inherited: int = 0
     trials: tuple[Trial, ...]
+
+    @property
+    def trial_count(self) -> int:
+        """Settings that were tried for it, inherited ones included."""
+        return self.inherited + len(self.trials)
 
 
 class BaselineSet(Frozen):
@@ -94,89 +161,5 @@ class BaselineSet(Frozen):
     tuned: tuple[TunedBaseline, ...]
 
     def actions(self) -> dict[str, JointAction]:
-        """Name → constant joint action."""
+        """Name → constant joint action (of the predictive rule: its constant part)."""
         return {baseline.name: baseline.action for baseline in self.tuned}
-
-
-def tune_baselines(
-    families: Sequence[BaselineFamily],
-    score: Score,
-    budget: TuningBudget,
-    seed: int,
-    progress: Callable[[str], None] | None = None,
-) -> BaselineSet:
-    """Search each family by differential evolution (Storn and Price 1997) on the training split.
-
-    Args:
-        families: what to tune.
-        score: plays candidates, e.g. `ProvisioningWorld.scorer`.
-        budget: the same for every family.
-        seed: of the search.
-        progress: receives a line per family and generation.
-
-    Returns:
-        The best setting of each family and all trials. Same arguments, same result.
-
-    Raises:
-        FloatingPointError: a score is not finite.
-    """
-    say = progress or (lambda _: None)
-    tuned = [_tune(family, score, budget, seed, say) for family in families]
-    return BaselineSet(budget=budget, seed=seed, tuned=tuple(tuned))
-
-
-def _tune(
-    family: BaselineFamily,
-    score: Score,
-    budget: TuningBudget,
-    seed: int,
-    say: Callable[[str], None],
-) -> TunedBaseline:
-    from scipy.optimize import differential_evolution
-
-    low, high, start = (family.flat(part) for part in (family.low, family.high, family.start))
-    is_free = high > low
-    rng = np.random.default_rng(derive_seed(seed, "search", family.name))
-    trials: list[Trial] = []
-
-    def lose(free: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Minus the reward of each column of (free knobs, candidates)."""
-        knobs = np.tile(start, (free.shape[1], 1))
-        knobs[:, is_free] = free.T
-        rewards = score(knobs)
-        if not np.isfinite(rewards).all():
-            bad = knobs[~np.isfinite(rewards)][0].tolist()
-            raise FloatingPointError(f"{family.name}: no finite reward with the knobs {bad}")
-        trials.extend(
-            Trial(knobs=tuple(row), reward=float(reward))
-            for row, reward in zip(knobs.tolist(), rewards, strict=True)
-        )
-        best = max(trial.reward for trial in trials)
-        generation = len(trials) // budget.candidates
-        say(f"{family.name}: generation {generation} of {budget.generations}, best {best:+.4f}")
-        return -rewards
-
-    # Half of the first generation lies near the careful engineer's setting, half anywhere.
-    spread = rng.uniform(low, high, (budget.candidates, len(low)))
-    near = budget.candidates // 2
-    spread[:near] = np.clip(start + 0.25 * (spread[:near] - start), low, high)
-    spread[0] = start
-    if is_free.any():
-        differential_evolution(
-            lose,
-            list(zip(low[is_free], high[is_free], strict=True)),
-            init=spread[:, is_free],
-            maxiter=budget.generations - 1,
-            mutation=(0.4, 0.9),
-            recombination=0.8,
-            atol=-1.0,  # never stop early: every family gets its whole budget
-            polish=False,
-            updating="deferred",
-            vectorized=True,
-            rng=rng,
-        )
-    else:
-        lose(np.empty((0, budget.candidates)))
-    best = max(trials, key=lambda trial: trial.reward)
-    action = family.joint(np.array(best.knobs))
-    return TunedBaseline(name=family.name, action=action, reward=best.reward, trials=tuple(trials))

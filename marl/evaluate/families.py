@@ -6,6 +6,7 @@ from typing import Final
 from marl.cloud.actions import encode, knobs
 from marl.cloud.types import SERVICES
 from marl.evaluate.baselines import BaselineFamily, JointAction
+from marl.evaluate.predictive import PARAMETERS
 
 # A careful engineer's autoscaler: HPA's usual 60 %, no floor, ten minutes before scaling in (the
 # default of a managed instance group), even over zones, a third of the data as free disk space, a
@@ -45,11 +46,14 @@ _STATIC_RANGES: Final = {
 
 
 def provisioning_families() -> tuple[BaselineFamily, ...]:
-    """Static peak provisioning, and reactive target tracking with every knob free."""
+    """Static peak provisioning, and target tracking with every knob free: reactive, predictive."""
     everything = {knob.name: (knob.low, knob.high) for agent in SERVICES for knob in knobs(agent)}
+    reactive = _family("reactive", _ENGINEER, everything)
+    predictive = {"name": "predictive", "kind": "predictive", "parameters": PARAMETERS}
     return (
         _family("static_peak", _STATIC, _STATIC_RANGES),
-        _family("reactive", _ENGINEER, everything),
+        reactive,
+        reactive.model_copy(update={**predictive, "continues": reactive.name}),
     )
 
 

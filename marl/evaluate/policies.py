@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from marl.algos.base import TeamSpec
-from marl.evaluate.baselines import BaselineSet
+from marl.evaluate.baselines import BaselineSet, TunedBaseline
+from marl.evaluate.predictive import PredictivePolicy
 from marl.train.policy_file import StoredPolicy, load_policy_file
 
 if TYPE_CHECKING:
@@ -149,14 +150,27 @@ class LearnedPolicy:
         return self._actions
 
 
+def baseline_policy(tuned: TunedBaseline) -> Policy:
+    """The policy of a tuned baseline."""
+    if tuned.kind == "predictive":
+        return PredictivePolicy(tuned.name, tuned.action, tuned.parameters)
+    return ConstantPolicy(tuned.name, tuned.action)
+
+
+def baseline_policies(folder: Path) -> list[Policy]:
+    """Every baseline that the lineage tuned, from its folder."""
+    stored = (folder / BASELINES_FILE.name).read_text(encoding="utf-8")
+    return [baseline_policy(tuned) for tuned in BaselineSet.model_validate_json(stored).tuned]
+
+
 def load_policy(
     name_or_path: str | Path, *, data: Path | None = None, training_seed: int | None = None
 ) -> Policy:
     """A policy by name or from a policy file.
 
     Args:
-        name_or_path: "random"; a tuned baseline ("static_peak", "reactive"); a learner that the
-            lineage trained ("maddpg"); or the path of a policy file.
+        name_or_path: "random"; a tuned baseline ("static_peak", "reactive", "predictive"); a
+            learner that the lineage trained ("maddpg"); or the path of a policy file.
         data: the data folder; STRATOFORM_DATA or `data` if absent.
         training_seed: which of a learner's training runs; the lowest seed if absent.
 
@@ -170,27 +184,23 @@ def load_policy(
     if Path(name).suffix or os.sep in name:
         return LearnedPolicy(load_policy_file(Path(name)))
     data = data or Path(os.environ.get("STRATOFORM_DATA", "data"))
-    baselines = _stored_baselines(data)
-    if baselines is not None and name in baselines.actions():
-        return ConstantPolicy(name, baselines.actions()[name])
+    tuned = (data / BASELINES_FILE).is_file()
+    baselines = (
+        {p.name: p for p in baseline_policies((data / BASELINES_FILE).parent)} if tuned else {}
+    )
+    if name in baselines:
+        return baselines[name]
     folder = data / TRAINED_FOLDER
     wanted = f"{name}-seed{'*' if training_seed is None else training_seed}.safetensors"
     files = sorted(folder.glob(wanted), key=lambda file: int(file.stem.rpartition("-seed")[2]))
     if files:
         return LearnedPolicy(load_policy_file(files[0]))
-    known = ["random", *(baselines.actions() if baselines else ())]
+    known = ["random", *baselines]
     known += sorted({file.stem.rpartition("-seed")[0] for file in folder.glob("*.safetensors")})
     raise FileNotFoundError(
         f"no policy {name!r} in {data}; there are: {', '.join(known)}. "
         "`dagster asset materialize --select '*trained_policies,*baseline_policies'` makes more"
     )
-
-
-def _stored_baselines(data: Path) -> BaselineSet | None:
-    path = data / BASELINES_FILE
-    if not path.is_file():
-        return None
-    return BaselineSet.model_validate_json(path.read_text(encoding="utf-8"))
 
 
 def _sizes(spec: Mapping[str, Any]) -> dict[str, int]:

@@ -9,14 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from marl.evaluate.baselines import BaselineSet
-from marl.evaluate.policies import (
-    BASELINES_FILE,
-    ConstantPolicy,
-    LearnedPolicy,
-    Policy,
-    RandomPolicy,
-)
+from marl.evaluate.policies import LearnedPolicy, Policy, RandomPolicy, baseline_policies
 from marl.evaluate.rollout import rollout, trajectory
 from marl.train.policy_file import load_policy_file
 
@@ -31,12 +24,9 @@ def load_policies(trained: Path, baselines: Path) -> list[Policy]:
         trained: folder of policy files, one per learner and training seed.
         baselines: folder of the tuned baselines.
     """
-    stored = BaselineSet.model_validate_json(
-        (baselines / BASELINES_FILE.name).read_text(encoding="utf-8")
-    )
     return [
         RandomPolicy(),
-        *(ConstantPolicy(name, action) for name, action in stored.actions().items()),
+        *baseline_policies(baselines),
         *(LearnedPolicy(load_policy_file(path)) for path in sorted(trained.glob("*.safetensors"))),
     ]
 

@@ -11,21 +11,18 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, Protocol, cast
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from marl.cloud.actions import decode, knobs
 from marl.cloud.catalogue import PriceCatalog, default_catalog
-from marl.cloud.dynamics import Cloud, initial_state, knobs_from_actions, step
+from marl.cloud.dynamics import Cloud
 from marl.cloud.params import Reference
 from marl.cloud.types import SERVICES
 from marl.envs import make
 from marl.envs.batched import BatchedEnv
 from marl.envs.scenarios import Scenario, generator_for, reference_generator_for, scenario
+from marl.evaluate.scorers import EpisodeScorer
 from marl.train.env import MakeEnv
-from marl.train.threads import torch_threads
 from marl.workload.model import WorkloadModel
 
 MIXED: Final = "mixed"  # every kind of demand in turn: what policies are trained and tuned on
@@ -96,9 +93,9 @@ class ProvisioningWorld:
         """`<agent>_<knob>` → value in the knob's unit, for one cloud's actions agent → (A_i,)."""
         return physical(actions)
 
-    def scorer(self, episodes: int, seed: int) -> "ConstantScorer":
-        """Scores constant joint actions on the same `episodes` training episodes."""
-        return ConstantScorer(cast(BatchedEnv, self.make_env(MIXED, "train")(episodes, seed)), seed)
+    def scorer(self, episodes: int, seed: int) -> EpisodeScorer:
+        """Scores settings of every kind of rule on the same `episodes` training episodes."""
+        return EpisodeScorer(cast(BatchedEnv, self.make_env(MIXED, "train")(episodes, seed)), seed)
 
     def _cloud(self, one: Scenario) -> Cloud:
         return self._make(one, self.reference).cloud
@@ -123,39 +120,6 @@ def physical(actions: Mapping[str, Tensor]) -> dict[str, float]:
         for agent in SERVICES
         for name, value in zip(_KNOB_NAMES[agent], decode(agent, actions[agent]), strict=True)
     }
-
-
-class ConstantScorer:
-    """Mean reward per step of constant joint actions, all in copies of the same weather.
-
-    Args:
-        env: its clouds' first episodes are the weather.
-        seed: of the weather.
-    """
-
-    def __init__(self, env: BatchedEnv, seed: int) -> None:
-        env.reset(seed=seed)
-        self._cloud, self._weather = env.cloud, env.weather
-        self._episodes = env.num_envs
-
-    def __call__(self, actions: NDArray[np.float64]) -> NDArray[np.float64]:
-        """(P,) scores of (P, A) actions, all agents' knobs in a row, in [-1, 1]."""
-        # Several threads on a busy machine wait for each other: forty times as long was seen.
-        with torch.no_grad(), torch_threads(1):
-            return self._scores(actions)
-
-    def _scores(self, actions: NDArray[np.float64]) -> NDArray[np.float64]:
-        copies, device = len(actions), self._cloud.params.device
-        rows = torch.tensor(actions.T, dtype=torch.float32, device=device)
-        knob_values = knobs_from_actions(rows.repeat_interleave(self._episodes, 1), self._cloud)
-        weather = self._weather.repeated(copies)
-        total = torch.zeros(knob_values.shape[1], dtype=torch.float64, device=device)
-        state = initial_state(weather.at(0), self._cloud)
-        for t in range(len(weather)):
-            state, outcome = step(state, knob_values, weather.at(t), self._cloud)
-            total += outcome.reward.mean(0)
-        mean = total.reshape(copies, self._episodes).mean(1) / len(weather)
-        return np.asarray(mean.cpu().numpy())
 
 
 def stored_world(data: Path | None = None, episode_steps: int = 144) -> ProvisioningWorld:

@@ -4,12 +4,11 @@ Schaul, Quan, Antonoglou and Silver 2016, arXiv:1511.05952, section 3.3 and algo
 drawn with probability P(i) = p_i^α / Σ_k p_k^α, and its update is weighted with (N · P(i))^−β.
 Which error a priority is made of belongs to the learner.
 
-Instead of the paper's binary tree, priorities lie in blocks of 16 with one sum each, and the sums
-again in blocks of 16: a draw is one search among the running sums of the upper blocks and two
-counts among 16 numbers, for a whole batch at once. Measured at 10^6 rows and batches of 1,024,
-drawing and updating take less than half the time of a binary tree of tensors or of
-`torch.multinomial` (`tests/benchmarks/bench_replay.py`). Sums are taken anew from their block at
-every change, so rounding does not pile up.
+Instead of the paper's binary tree, priorities lie in blocks of 16 with their running sums beside
+them: a draw is one search among the running sums of all blocks and one within the block, for a
+whole batch at once. Several batches may be drawn under the same priorities; the ascending search
+then finds what it needs in the cache (`tests/benchmarks/bench_replay.py`). Sums are taken anew from
+their block at every change, so rounding does not pile up.
 """
 
 from collections.abc import Mapping
@@ -36,11 +35,15 @@ class PriorityConfig(Frozen):
         beta: how much of the sampling's bias the weights take back at the start of a run; rises
             linearly to 1 at its end.
         epsilon: added to every error, so that no row is lost for ever.
+        draws: batches drawn at once, under the same priorities and with the weights that belong to
+            them, which is cheaper than one by one (Horgan et al. 2018, arXiv:1803.00933, draw up
+            to 16 batches ahead); never more than there are updates until new steps arrive.
     """
 
     alpha: float = Field(default=0.6, ge=0)
     beta: float = Field(default=0.4, ge=0, le=1)
     epsilon: float = Field(default=1e-6, gt=0)
+    draws: int = Field(default=32, ge=1)
 
 
 @dataclass(frozen=True)
@@ -56,29 +59,43 @@ class BlockSums:
 
     Attributes:
         mass: one per row, float64, in blocks of 16.
-        sums: one per block of `mass`, in blocks of 16.
-        tops: one per block of `sums`.
+        within: running sums of `mass` inside each block; infinite from the last row with mass on,
+            so that rounding never leads past it.
+        sums: one per block.
     """
 
     def __init__(self, count: int, device: torch.device | str = "cpu") -> None:
-        tops = -(-count // _BLOCK**2)
-        self.mass = torch.zeros((tops * _BLOCK, _BLOCK), dtype=torch.float64, device=device)
-        self.sums = torch.zeros((tops, _BLOCK), dtype=torch.float64, device=device)
-        self.tops = torch.zeros(tops, dtype=torch.float64, device=device)
+        blocks = -(-count // _BLOCK)
+        self.mass = torch.zeros((blocks, _BLOCK), dtype=torch.float64, device=device)
+        self.within = torch.full_like(self.mass, torch.inf)
+        self.sums = torch.zeros(blocks, dtype=torch.float64, device=device)
+        self._running = torch.zeros(blocks + 1, dtype=torch.float64, device=device)
+        self._total = 0.0
+        self._is_current = True  # whether the running sums are those of the present masses
 
     @property
     def flat(self) -> Tensor:
         """The masses, row by row; a view that is longer than `count`, with zeros at the end."""
         return self.mass.view(-1)
 
+    @property
+    def total(self) -> float:
+        """Of all masses."""
+        if not self._is_current:
+            torch.cumsum(self.sums, 0, out=self._running[1:])
+            self._total = float(self._running[-1])
+            self._is_current = True
+        return self._total
+
     def set(self, index: Tensor, mass: Tensor) -> None:
         """Give the rows `index` (B,) the masses `mass` (B,)."""
         # Several times as fast as indexing with brackets.
         self.flat.index_copy_(0, index, mass.to(torch.float64))
         block = index // _BLOCK
-        self.sums.view(-1).index_copy_(0, block, self.mass.index_select(0, block).sum(1))
-        top = block // _BLOCK
-        self.tops.index_copy_(0, top, self.sums.index_select(0, top).sum(1))
+        within, sums = _running_sums(self.mass.index_select(0, block))
+        self.within.index_copy_(0, block, within)
+        self.sums.index_copy_(0, block, sums)
+        self._is_current = False
 
     def fill(self, start: int, stop: int, mass: float) -> None:
         """Give the rows start .. stop - 1 one mass."""
@@ -96,30 +113,22 @@ class BlockSums:
 
         Rows without mass are never drawn. At least one row must have mass.
         """
-        running = self.tops.cumsum(0)
-        part = torch.rand(count, dtype=torch.float64, generator=generator).to(running.device)
-        part += torch.arange(count, device=running.device)
-        sought = torch.minimum(part * (running[-1] / count), running[-1] * _BELOW_ONE)
-        index = _first_above(running, sought)
-        sought += self.tops.index_select(0, index) - running.index_select(0, index)
-        for level in (self.sums, self.mass):
-            inside = level.index_select(0, index)
-            within = inside.cumsum(1)
-            # Rounding must lead neither before the first mass of the block nor past its last.
-            sought = torch.minimum(sought.clamp_(min=0.0), within[:, -1] * _BELOW_ONE)
-            # Counting all 16 has no branch to mispredict, as a binary search has.
-            place = (within <= sought[:, None]).sum(1, keepdim=True)
-            mass = inside.gather(1, place)
-            sought += (mass - within.gather(1, place))[:, 0]
-            index = index * _BLOCK + place[:, 0]
-        return index, mass[:, 0]
+        total = self.total
+        part = torch.rand(count, dtype=torch.float64, generator=generator).to(self.mass.device)
+        part += torch.arange(count, device=part.device)
+        sought = part.mul_(total / count).clamp_(max=total * _BELOW_ONE)
+        block = _first_above(self._running[1:], sought)
+        sought -= self._running.index_select(0, block)
+        within = self.within.index_select(0, block)
+        place = torch.searchsorted(within, sought[:, None], right=True)[:, 0]
+        index = block.mul_(_BLOCK).add_(place)
+        return index, self.flat.index_select(0, index)
 
     def _sum(self, start: int, stop: int) -> None:
         """Take the sums over rows start .. stop - 1 anew."""
         start, stop = start // _BLOCK, -(-stop // _BLOCK)
-        self.sums.view(-1)[start:stop] = self.mass[start:stop].sum(1)
-        start, stop = start // _BLOCK, -(-stop // _BLOCK)
-        self.tops[start:stop] = self.sums[start:stop].sum(1)
+        self.within[start:stop], self.sums[start:stop] = _running_sums(self.mass[start:stop])
+        self._is_current = False
 
 
 class PrioritisedReplay:
@@ -156,10 +165,21 @@ class PrioritisedReplay:
         self._fill(start - waiting, waiting + added - closed, self._top)
 
     def sample(self, count: int, generator: torch.Generator, done: float) -> Draw:
-        """Draw rows (with replacement) and their importance weights.
+        """One batch of `sample_batches`."""
+        return self.sample_batches(1, count, generator, done)[0]
+
+    def sample_batches(
+        self, batches: int, count: int, generator: torch.Generator, done: float
+    ) -> list[Draw]:
+        """Draw batches of rows (with replacement) and their importance weights.
+
+        The total mass is cut into `count` equal parts and each of them into `batches`; every batch
+        gets one row from each part, from a smaller part that is left to chance: so each batch by
+        itself is what it would have been if it had been drawn alone.
 
         Args:
-            count: how many.
+            batches: how many, all under the present priorities.
+            count: rows of each.
             generator: the caller's random state.
             done: share of the run that is over, 0 to 1; anneals β.
 
@@ -171,10 +191,21 @@ class PrioritisedReplay:
                 f"{len(self.ring)} rows stored; a window of {self.ahead} steps ahead needs more "
                 f"than {self.ahead * self.ring.lanes}"
             )
-        index, mass = self._masses.draw(count, generator)
+        index, mass = self._masses.draw(batches * count, generator)
         beta = self.config.beta + (1.0 - self.config.beta) * done
+        index_BK, mass_BK = index.view(count, batches), mass.view(count, batches)  # noqa: N806
+        if batches > 1:
+            shift = torch.randint(batches, (count, 1), generator=generator).to(index.device)
+            turned = (shift + torch.arange(batches, device=index.device)) % batches
+            index_BK, mass_BK = index_BK.gather(1, turned), mass_BK.gather(1, turned)  # noqa: N806
         # (N P)^-β over its largest value in the batch: N and the total cancel.
-        return Draw(index, (mass / mass.min()).pow(-beta).to(torch.float32))
+        weight_BK = (mass_BK / mass_BK.amin(0)).to(torch.float32).pow_(-beta)  # noqa: N806
+        return [
+            Draw(index, weight)
+            for index, weight in zip(
+                index_BK.T.contiguous().unbind(), weight_BK.T.contiguous().unbind(), strict=True
+            )
+        ]
 
     def update(self, index: Tensor, error: Tensor) -> None:
         """Set the priorities of drawn rows from their errors.
@@ -198,7 +229,7 @@ class PrioritisedReplay:
 
     def probability(self, index: Tensor) -> Tensor:
         """P(i) of rows, float64."""
-        return self._masses.flat[index] / self._masses.tops.sum()
+        return self._masses.flat[index] / self._masses.total
 
     def state_dict(self) -> dict[str, Any]:
         """The ring and the priorities; tensors are views where the ring's are."""
@@ -222,6 +253,13 @@ class PrioritisedReplay:
         self._masses.fill(start, min(start + rows, capacity), mass)
         if start + rows > capacity:
             self._masses.fill(0, start + rows - capacity, mass)
+
+
+def _running_sums(mass_EB: Tensor) -> tuple[Tensor, Tensor]:  # noqa: N803
+    """`BlockSums.within` and `BlockSums.sums` of some blocks."""
+    within = mass_EB.cumsum(1)
+    sums = within[:, -1].clone()
+    return within.masked_fill_(within >= sums[:, None], torch.inf), sums
 
 
 def _first_above(running: Tensor, sought: Tensor) -> Tensor:

@@ -116,6 +116,10 @@ class RingReplay:
         """Index of the same cloud `steps` steps after each of `index`."""
         return (index + steps * self.lanes) % self.capacity
 
+    def steps_after(self, index: Tensor) -> Tensor:
+        """How many later steps of the same cloud are stored, for each of `index`."""
+        return ((self._cursor - 1 - index) % self.capacity) // self.lanes
+
     def state_dict(self) -> dict[str, Any]:
         """Everything needed to continue: the rows in use, the cursor, the size.
 

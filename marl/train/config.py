@@ -1,13 +1,16 @@
 """Everything that decides what a training run does. Algorithms' own numbers: `marl.algos`."""
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final
 
 from pydantic import Field, TypeAdapter, model_validator
 
+from marl.algos.exploration import NoiseKind
 from marl.algos.first_order import FirstOrderConfig
 from marl.algos.maddpg import MaddpgConfig
 from marl.algos.mappo import MappoConfig
 from marl.frozen import Frozen
+from marl.replay.hindsight import HindsightConfig
+from marl.replay.prioritised import PriorityConfig
 
 LearnerConfig = Annotated[
     MaddpgConfig | MappoConfig | FirstOrderConfig, Field(discriminator="name")
@@ -42,6 +45,11 @@ class TrainConfig(Frozen):
         updates_per_step: gradient steps per decision of all clouds.
         batch_size: rows per gradient step (Fujimoto et al. 2018: 256).
         capacity: most rows in the replay buffer.
+        priority: draw rows in proportion to their errors (`marl.replay.prioritised`); uniformly if
+            None.
+        hindsight: learn goals also from what was achieved instead (`marl.replay.hindsight`); for
+            environments with goals, which give each step its own reward: not with `is_relative`
+            or held decisions.
         gamma: discount per decision; .8 looks about five hours ahead, beyond provisioning delays
             and most deadlines, without the variance of a whole day.
         n_step: decisions of reward before the bootstrap; one, because more would count the noise
@@ -74,9 +82,11 @@ class TrainConfig(Frozen):
     updates_per_step: int = Field(default=30, ge=1)
     batch_size: int = Field(default=256, ge=1)
     capacity: int = Field(default=250_000, ge=1)
+    priority: PriorityConfig | None = None
+    hindsight: HindsightConfig | None = None
     gamma: float = Field(default=0.8, ge=0, lt=1)
     n_step: int = Field(default=1, ge=1)
-    noise: Literal["gaussian", "ou"] = "ou"
+    noise: NoiseKind = "ou"
     noise_sigma: float = Field(default=0.3, ge=0)
     noise_sigma_end: float = Field(default=0.2, ge=0)
     noise_theta: float = Field(default=0.5, gt=0, le=1)
@@ -94,6 +104,16 @@ class TrainConfig(Frozen):
             raise ValueError(
                 f"capacity {self.capacity} holds no window of {self.n_step} steps of "
                 f"{self.num_envs} clouds; at least {needed} are needed"
+            )
+        if self.hindsight is not None and (self.is_relative or self.hold_steps > 1):
+            raise ValueError(
+                "hindsight computes a step's reward anew from its goal: set is_relative=False and "
+                "hold_steps=1"
+            )
+        if self.noise == "parameter" and self.learner.net.kind == "gru":
+            raise ValueError(
+                "noise 'parameter' disturbs actors without a memory; take 'ou' or 'gaussian', or "
+                "another net.kind than 'gru'"
             )
         if self.epoch_steps % self.hold_steps:
             raise ValueError(

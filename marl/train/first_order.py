@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from marl.algos.exploration import Noise
+from marl.algos.exploration import exploration
 from marl.algos.first_order import DifferentiableRollout, FirstOrder, FirstOrderConfig, Window
 from marl.nets.norm import RunningNorm
 from marl.train.config import TrainConfig
@@ -71,10 +71,11 @@ class FirstOrderTrainer:
             self._generator("learner"),
             self.device,
         )
-        agents, knobs = len(self.spec.agents), max(self.spec.action_sizes)
-        self.noise = Noise(
+        self.noise = exploration(
             config.noise,
-            (agents, config.num_envs, knobs),
+            self.learner.actor,
+            self.spec.action_sizes,
+            config.num_envs,
             config.noise_theta,
             self._generator("noise"),
         )
@@ -162,7 +163,9 @@ class FirstOrderTrainer:
             obs = self.spec.pack_obs(rollout.obs())
             seen.append(obs.detach())
             logit, self.memory = learner.actor.logits(obs, self.memory)
-            noise = None if is_learning else self.noise.sample(config.noise_sigma)
+            noise = None
+            if not is_learning:
+                noise = self.noise.sample(config.noise_sigma, learner.actor, obs)
             residual = learner.residual(logit, noise)
             action = self.spec.unpack_actions(learner.actor.action(residual))
             reward = rollout.advance(action, config.hold_steps)

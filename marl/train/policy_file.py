@@ -24,7 +24,7 @@ from marl.nets.config import NetConfig
 from marl.nets.sequence import find_sequence
 
 FORMAT = 2  # 1: networks were MLPs, their sizes fields of the card
-_HEADER = "stratoform_policy"
+HEADER = "stratoform_policy"  # where a file's metadata hold the card
 
 
 class PolicyFileError(ValueError):
@@ -110,7 +110,7 @@ def save_policy(path: Path, actor: TeamActor, card: PolicyCard) -> None:
     _refuse_not_finite(tensors, path)
     header = card.model_dump_json()
     with staged(path) as aside:
-        save_file(tensors, aside, metadata={_HEADER: header})
+        save_file(tensors, aside, metadata={HEADER: header})
 
 
 def load_policy_file(path: Path) -> StoredPolicy:
@@ -132,25 +132,38 @@ def load_policy_file(path: Path) -> StoredPolicy:
             "policy.safetensors, and pickled weights (.pt, .pkl) are refused because reading them "
             "could run code"
         ) from error
-    if _HEADER not in metadata:
-        raise PolicyFileError(f"{path} holds tensors but no policy card: not made by training")
+    card = read_card(path, metadata)
     try:
-        content = json.loads(metadata[_HEADER])
-        if content.get("format") != FORMAT:
-            raise PolicyFileError(
-                f"{path} has policy format {content.get('format')}; this version reads {FORMAT}: "
-                "train it again"
-            )
-        card = PolicyCard.model_validate(content)
         _refuse_other_sizes(card, tensors)
         actor = _build(card)
         actor.load_state_dict(tensors)
-    except PolicyFileError:
-        raise
-    except (ValidationError, RuntimeError, KeyError, AttributeError, ValueError) as error:
+    except (RuntimeError, KeyError, AttributeError, ValueError) as error:
         raise PolicyFileError(f"{path}: card and weights do not fit together: {error}") from error
     _refuse_not_finite(tensors, path)
     return StoredPolicy(card, actor.eval().requires_grad_(False))
+
+
+def read_card(path: Path, metadata: Mapping[str, str]) -> PolicyCard:
+    """The card in the metadata of the policy file at `path`.
+
+    Raises:
+        PolicyFileError: there is none, or one of another format.
+    """
+    if HEADER not in metadata:
+        raise PolicyFileError(f"{path} holds no policy card: not made by training")
+    try:
+        content = json.loads(metadata[HEADER])
+        found = content.get("format")
+    except (ValueError, AttributeError) as error:
+        raise PolicyFileError(f"{path}: its policy card is damaged: {error}") from error
+    if found != FORMAT:
+        raise PolicyFileError(
+            f"{path} has policy format {found}; this version reads {FORMAT}: train it again"
+        )
+    try:
+        return PolicyCard.model_validate(content)
+    except ValidationError as error:
+        raise PolicyFileError(f"{path}: its policy card is damaged: {error}") from error
 
 
 def _refuse_other_sizes(card: PolicyCard, tensors: dict[str, Tensor]) -> None:

@@ -3,21 +3,18 @@
 When to do which, where files go and what to report belong to `marl.train.loop`.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from marl.algos.base import Batch
-from marl.algos.exploration import Noise
+from marl.algos.exploration import exploration
 from marl.algos.maddpg import Maddpg, MaddpgConfig
-from marl.nets.norm import RunningNorm
-from marl.replay.ring import RingReplay
 from marl.train.config import TrainConfig
 from marl.train.env import MakeEnv, team_spec, twin
-from marl.train.experience import replay_fields, sample_batch
+from marl.train.experience import Experience
+from marl.train.goals import goals_of
 from marl.train.held_in import HELD_IN_SEED, held_in_rewards, refuse_divergence
 from marl.train.hold import held_step
 from marl.train.seeding import derive_seed
@@ -66,18 +63,18 @@ class Trainer:
             self._generator("learner"),
             self.device,
         )
-        agents, knobs = len(self.spec.agents), max(self.spec.action_sizes)
-        self.noise = Noise(
+        self.noise = exploration(
             config.noise,
-            (agents, config.num_envs, knobs),
+            self.learner.actor,
+            self.spec.action_sizes,
+            config.num_envs,
             config.noise_theta,
             self._generator("noise"),
         )
-        self.sampling = self._generator("replay")
-        fields = replay_fields(self.spec)
-        self.ring = RingReplay(config.capacity, fields, config.num_envs, self.device)
-        # Not clipped: rare, large losses are what reliability is about.
-        self.reward_norm = RunningNorm((agents,), clip=math.inf).to(self.device)
+        self.goals = None if config.hindsight is None else goals_of(self.env, self.spec)
+        self.experience = Experience(
+            config, self.spec, self._generator("replay"), self.device, self.goals
+        )
         self.epoch = 0  # finished epochs
 
     @property
@@ -107,8 +104,7 @@ class Trainer:
         for t in range(decisions):
             obs, measured = self._collect(obs, sigma, is_last=t == decisions - 1)
             if is_learning:
-                for _ in range(config.updates_per_step):
-                    measured |= self.learner.update(self._batch())
+                measured |= self._learn(done)
             for name, value in measured.items():
                 sums[name] = sums.get(name, torch.zeros(())) + value
                 counts[name] = counts.get(name, 0) + 1
@@ -123,15 +119,17 @@ class Trainer:
             self.held_in_env, self.spec, self.learner, self.config, is_baseline=is_baseline
         )
 
+    def load_actor(self, state: Mapping[str, Tensor]) -> None:
+        """Start from other actors (`TeamActor.state_dict()`) of the same sizes and baseline."""
+        self.learner.load_actor(state)
+
     def state_dict(self) -> dict[str, Any]:
         """Everything that the next epoch depends on."""
         return {
             "epoch": self.epoch,
             "learner": self.learner.state_dict(),
             "noise": self.noise.state_dict(),
-            "sampling": self.sampling.get_state(),
-            "ring": self.ring.state_dict(),
-            "reward_norm": self.reward_norm.state_dict(),
+            "experience": self.experience.state_dict(),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -139,9 +137,7 @@ class Trainer:
         self.epoch = int(state["epoch"])
         self.learner.load_state_dict(state["learner"])
         self.noise.load_state_dict(state["noise"])
-        self.sampling.set_state(state["sampling"])
-        self.ring.load_state_dict(state["ring"])
-        self.reward_norm.load_state_dict(state["reward_norm"])
+        self.experience.load_state_dict(state["experience"])
 
     def _collect(
         self,
@@ -152,7 +148,8 @@ class Trainer:
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """One noisy step of all clouds into the buffer; next observations and what to log."""
         state = self._state()
-        residual = self.learner.act(obs_BNF, self.noise.sample(sigma))
+        noise = self.noise.sample(sigma, self.learner.actor, obs_BNF)
+        residual = self.learner.act(obs_BNF, noise)
         action = self.learner.actor.action(residual)
         hold = self.config.hold_steps
         step = held_step(self.env, self.spec.unpack_actions(action), hold)
@@ -165,32 +162,30 @@ class Trainer:
         # The epoch's last step is a truncation for the learner: the next reset cuts the episode.
         truncated = torch.ones_like(step.truncated) if is_last else step.truncated
         self.learner.observe(obs_BNF, state)
-        self.reward_norm.update(reward)
-        self.ring.add(
-            {
-                "obs": obs_BNF.flatten(1),
-                "state": state,
-                "residual": residual.transpose(0, 1).flatten(1),
-                "reward": reward,
-                "end": torch.stack([step.terminated, truncated], 1).to(torch.float32),
-            }
-        )
+        block = {
+            "obs": obs_BNF.flatten(1),
+            "state": state,
+            "residual": residual.transpose(0, 1).flatten(1),
+            "reward": reward,
+            "end": torch.stack([step.terminated, truncated], 1).to(torch.float32),
+        }
+        if self.goals is not None:
+            block["achieved"] = self.goals.achieved()
+        self.experience.add(block)
         measured = {
             f"reward/{agent}": earned[:, i].mean() for i, agent in enumerate(self.spec.agents)
         }
         return self.spec.pack_obs(step.obs), {"reward": earned.mean(), **measured}
 
-    def _batch(self) -> Batch:
-        config = self.config
-        return sample_batch(
-            self.ring,
-            self.spec,
-            self.reward_norm,
-            count=config.batch_size,
-            gamma=config.gamma,
-            n_step=config.n_step,
-            generator=self.sampling,
-        )
+    def _learn(self, done: float) -> dict[str, Tensor]:
+        """The updates after one decision."""
+        measured: dict[str, Tensor] = {}
+        for draw in self.experience.draws(self.config.updates_per_step, done):
+            batch = self.experience.batch(draw)
+            measured |= self.learner.update(batch)
+            if self.config.priority is not None:
+                self.experience.rate(draw, batch, self.learner.td_error())
+        return measured
 
     def _state(self) -> Tensor:
         """(B, S) what critics see: the state, how it differs from the baseline's, the future.

@@ -5,8 +5,9 @@ Run: `python -m tests.benchmarks.bench_replay [--capacity 1000000] [--rounds 7]`
 Two kinds of rows: "one agent" (an MPE agent's transition with its next observation, 43 numbers) and
 "team of four" (a step of four such agents with the global state, 276 numbers). A round measures
 every way in turn, so that noise hits all alike; medians of CPU time over the rounds. Sampling means
-drawing indices and copying the rows out; prioritised sampling also gives importance weights, and
-"+ update" sets the priorities of the batch as well. Peers: one tensor per field with ordinary
+drawing indices and copying the rows out; prioritised sampling also gives importance weights, "32 at
+once" draws as many batches under the same priorities, and "+ update" sets the priorities of the
+batch as well. Peers: one tensor per field with ordinary
 indexing, a binary sum tree of tensors (Schaul et al. 2016), and `torch.multinomial` over all
 priorities.
 
@@ -23,7 +24,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
-from marl.replay.prioritised import PrioritisedReplay, PriorityConfig
+from marl.replay.prioritised import Draw, PrioritisedReplay, PriorityConfig
 from marl.replay.ring import RingReplay
 
 BATCH = 1024
@@ -106,8 +107,17 @@ def ways(capacity: int, fields: Mapping[str, int]) -> dict[str, Callable[[], obj
         replay.ring.rows(draw.index_B)
         return draw.index_B
 
-    def prioritised_updated() -> None:
-        replay.update(prioritised(), errors[int(torch.randint(16, (), generator=g))])
+    waiting: list[Draw] = []
+
+    def prioritised_at_once() -> Tensor:
+        if not waiting:
+            waiting.extend(replay.sample_batches(replay.config.draws, BATCH, g, 0.5))
+        index = waiting.pop().index_B
+        replay.ring.rows(index)
+        return index
+
+    def update(index: Tensor) -> None:
+        replay.update(index, errors[int(torch.randint(16, (), generator=g))])
 
     def binary_updated() -> None:
         index = tree.draw(g)
@@ -130,13 +140,15 @@ def ways(capacity: int, fields: Mapping[str, int]) -> dict[str, Callable[[], obj
         "uniform": uniform,
         "uniform, a tensor per field": lambda: plain.sample(g),
         "prioritised": prioritised,
-        "prioritised + update": prioritised_updated,
+        "prioritised, 32 at once": prioritised_at_once,
+        "prioritised + update": lambda: update(prioritised()),
+        "32 at once + update": lambda: update(prioritised_at_once()),
         "binary tree + update": binary_updated,
         "multinomial + update": multinomial_updated,
     }
 
 
-def microseconds(operation: Callable[[], object], repeats: int = 100) -> float:
+def microseconds(operation: Callable[[], object], repeats: int = 128) -> float:
     """Mean CPU time of one operation: what other programs take of the machine does not count."""
     started = time.process_time()
     for _ in range(repeats):

@@ -33,7 +33,11 @@ def test_the_closed_form_is_the_best_linear_policy():
         ("maddpg", True, {}),
         ("matd3", True, {}),
         ("maddpg", False, {}),
-        ("maddpg", False, {"critic": "attention", "net": NetConfig(token=32, heads=2)}),
+        (
+            "maddpg",
+            True,
+            {"critic": "attention", "net": NetConfig(hidden=(32,), token=16, heads=2)},
+        ),
     ],
 )
 def test_reaches_the_optimum(name, is_team, net, seed, tmp_path):

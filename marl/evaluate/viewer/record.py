@@ -11,7 +11,7 @@ import polars as pl
 
 from marl.cloud.weather import Weather
 from marl.envs.batched import BatchedEnv
-from marl.evaluate.policies import ConstantPolicy, LearnedPolicy, Policy, RandomPolicy
+from marl.evaluate.policies import LearnedPolicy, Policy, RandomPolicy
 from marl.evaluate.rollout import BLOCK, steps_of
 from marl.evaluate.viewer.events import EVENT_SCHEMA, events_of_steps, events_of_weather
 from marl.evaluate.world import physical
@@ -141,7 +141,7 @@ def pick_pair(policies: Sequence[Policy], report: "Mapping[str, Any]") -> list[P
             by_name.setdefault(policy.name, policy)
     ranked = sorted(by_name.values(), key=lambda one: (-means[one.name], one.name))
     learned: list[Policy] = [one for one in ranked if isinstance(one, LearnedPolicy)]
-    baselines: list[Policy] = [one for one in ranked if isinstance(one, ConstantPolicy)]
+    baselines: list[Policy] = [one for one in ranked if not isinstance(one, LearnedPolicy)]
     if not ranked:
         raise ValueError("no policy to show: only the random one was evaluated")
     return [*learned[:1], *baselines[:1]] if learned else baselines[:2]

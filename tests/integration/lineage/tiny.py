@@ -23,6 +23,7 @@ TINY = Profile(
     training_steps=48 * 1024 * 3,
     tuning_candidates=8,
     tuning_generations=2,
+    tuning_continued=1,
     tuning_episodes=4,
     evaluation_episodes=8,
     scenarios=["replay", "mixed_burst"],

@@ -44,8 +44,8 @@ def services(values):
     return work.permute(1, 2, 0)
 
 
-def told_of(demand):
-    params = small_cloud().params
+def told_of(demand, **overrides):
+    params = small_cloud(**overrides).params
     clock = demand.start_us[:, None] + np.arange(STEPS + 1) * 300_000_000
     ratio = torch.rand((STEPS + 1, 4, CLOUDS), generator=torch.Generator().manual_seed(0))
     return foresight(demand, services(demand.values), clock, ratio, params)
@@ -108,6 +108,22 @@ def test_the_forecast_by_hand():
     expected = max(day[t, 0, cloud] + 0.97 * (load[t - 1, 0, cloud] - day[t - 1, 0, cloud]), 0.0)
     assert float(told[t, row("forecast_compute_0"), cloud]) == pytest.approx(float(expected))
     assert told[:, row("week_ago_compute_0")].sum() == 0
+
+
+def test_an_oracle_shows_the_demand_that_comes_and_changes_nothing_else():
+    demand = random_demand(seed=4)
+    plain, oracle = told_of(demand), told_of(demand, is_oracle_forecast=True)
+    load = services(demand.values)
+    shown = set()
+    for h in AHEAD:
+        for s, service in enumerate(SERVICES):
+            at = row(f"forecast_{service}_{h}")
+            shown.add(at)
+            torch.testing.assert_close(oracle[: STEPS - h, at], load[h:, s])
+            assert (oracle[STEPS - h :, at] == load[-1, s]).all()
+            assert not torch.equal(plain[:, at], oracle[:, at])
+    same = [at for at in range(len(FORESIGHT)) if at not in shown]
+    assert torch.equal(plain[:, same], oracle[:, same])
 
 
 def test_without_memory_the_last_load_fades():

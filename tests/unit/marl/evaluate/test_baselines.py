@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from marl.evaluate.baselines import BaselineFamily, BaselineSet, TuningBudget, tune_baselines
+from marl.evaluate.baselines import BaselineFamily, BaselineSet, Parameter, TuningBudget
+from marl.evaluate.tuning import best_settings, tune_baselines
 
 LOW = {"a": (-1.0, -1.0), "b": (-0.5,)}
 HIGH = {"a": (1.0, 1.0), "b": (1.0,)}
@@ -18,12 +19,16 @@ BUDGET = TuningBudget(candidates=24, generations=40)
 
 
 def bowl(knobs):
-    return 1.0 - ((knobs - BEST) ** 2) @ np.array([1.0, 2.0, 0.5])
+    reward = 1.0 - ((knobs - BEST) ** 2) @ np.array([1.0, 2.0, 0.5])
+    return np.stack([reward, -np.abs(knobs).sum(1)], 1)
+
+
+BOWL = {"constant": bowl}
 
 
 def test_finds_the_known_optimum_within_each_familys_bounds():
     lines = []
-    found = tune_baselines([FREE, FIXED], bowl, BUDGET, 0, lines.append)
+    found = tune_baselines([FREE, FIXED], BOWL, BUDGET, 0, lines.append)
     free, fixed = found.tuned
     assert [*free.action["a"], *free.action["b"]] == pytest.approx(BEST, abs=0.02)
     assert free.reward == pytest.approx(1.0, abs=1e-3)
@@ -40,22 +45,51 @@ def test_finds_the_known_optimum_within_each_familys_bounds():
 
 
 def test_same_seed_same_result_and_it_survives_json():
-    budget = TuningBudget(candidates=8, generations=3)
-    one = tune_baselines([FREE], bowl, budget, 5)
-    assert one == tune_baselines([FREE], bowl, budget, 5)
-    assert one != tune_baselines([FREE], bowl, budget, 6)
+    budget = TuningBudget(candidates=8, generations=3, continued=1)
+    one = tune_baselines([FREE], BOWL, budget, 5)
+    assert one == tune_baselines([FREE], BOWL, budget, 5)
+    assert one != tune_baselines([FREE], BOWL, budget, 6)
     assert BaselineSet.model_validate_json(one.model_dump_json()) == one
 
 
 def test_a_family_without_a_free_knob_is_scored_as_it_is():
     fixed = BaselineFamily(name="none", low=START, high=START, start=START)
-    found = tune_baselines([fixed], bowl, TuningBudget(candidates=5, generations=2), 0)
+    found = tune_baselines([fixed], BOWL, TuningBudget(candidates=5, generations=2, continued=1), 0)
     assert found.actions() == {"none": START}
 
 
 def test_a_score_that_is_not_finite_names_the_knobs():
     with pytest.raises(FloatingPointError, match=r"free: no finite reward with the knobs \["):
-        tune_baselines([FREE], lambda k: np.where(k[:, 0] > 0.5, np.nan, 1.0), BUDGET, 0)
+        broken = {"constant": lambda k: np.where(k[:, :2] > 0.5, np.nan, 1.0)}
+        tune_baselines([FREE], broken, BUDGET, 0)
+
+
+def test_a_rule_that_continues_another_gets_the_same_number_of_trials_and_keeps_what_was_known():
+    margin = Parameter(name="margin", low=0.0, high=2.0, start=0.0)
+    richer = FREE.model_copy(
+        update={"name": "rule", "kind": "predictive", "parameters": (margin,), "continues": "free"}
+    )
+    budget = TuningBudget(candidates=12, generations=30, continued=20)
+    scores = {
+        "constant": bowl,
+        "predictive": lambda rows: bowl(rows[:, :3]) + 0.1 * rows[:, 3:] * [1, 0],
+    }
+    found = tune_baselines([FREE, richer], scores, budget, 0)
+    free, rule = found.tuned
+    assert free.trial_count == rule.trial_count == 12 * 30
+    assert (len(rule.trials), rule.inherited) == (12 * 20, 12 * 10)
+    # It begins with the best of the other's first ten generations, its own parameter at the start.
+    known = best_settings(free.trials[: 12 * 10], 12)
+    begun = np.array([trial.knobs for trial in rule.trials[:12]])
+    assert begun[:, :3] == pytest.approx(np.array(known))
+    assert (begun[::2, 3] == 0.0).all()
+    assert rule.parameters["margin"] == pytest.approx(2.0, abs=0.1)
+    assert rule.reward > free.reward
+    assert BaselineSet.model_validate_json(found.model_dump_json()) == found
+    with pytest.raises(ValueError, match="rule continues 'free', not tuned before it"):
+        tune_baselines([richer, FREE], scores, budget, 0)
+    with pytest.raises(ValueError, match="is part of generations"):
+        TuningBudget(generations=3, continued=4)
 
 
 @pytest.mark.parametrize(

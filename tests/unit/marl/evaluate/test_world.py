@@ -10,8 +10,9 @@ from marl.envs import make
 from marl.evaluate.families import provisioning_families
 from marl.evaluate.policies import ConstantPolicy, RandomPolicy
 from marl.evaluate.rollout import Labels, play_episodes
-from marl.evaluate.world import ConstantScorer
+from marl.evaluate.scorers import EpisodeScorer
 from marl.train.env import twin
+from marl.train.smooth_rollout import rollout_of
 from marl.workload.generators import MixedGenerator
 from marl.workload.toy import ToyGenerator
 
@@ -27,15 +28,17 @@ def constant(env, fill):
 
 
 def test_a_score_is_the_mean_reward_of_playing_the_same_constant():
-    score = ConstantScorer(view(5), seed=3)
+    score = EpisodeScorer(view(5), seed=3).constant
     candidates = np.vstack([np.full(WIDTH, value) for value in (-0.5, 0.0, 0.7)])
     scores = score(candidates)
     for value, scored in zip((-0.5, 0.0, 0.7), scores, strict=True):
         env = view(5)
         env.reset(seed=3)
-        rewards = [torch.stack(list(env.step(constant(env, value)).reward.values())).mean()
-                   for _ in range(STEPS)]  # fmt: skip
-        assert scored == pytest.approx(float(torch.stack(rewards).mean()), rel=1e-4)
+        steps = [env.step(constant(env, value)) for _ in range(STEPS)]
+        rewards = [torch.stack(list(step.reward.values())).mean() for step in steps]
+        costs = [step.info["reward_cost"].mean() for step in steps]
+        assert scored[0] == pytest.approx(float(torch.stack(rewards).mean()), rel=1e-4)
+        assert scored[1] == pytest.approx(float(torch.stack(costs).mean()), rel=1e-4)
     assert np.array_equal(score(candidates), scores)
 
 
@@ -96,11 +99,37 @@ def test_a_mixture_takes_its_kinds_in_turn():
 
 
 def test_a_static_plan_holds_at_least_the_peak_and_reactive_may_do_anything():
-    static, reactive = provisioning_families()
-    assert (static.name, reactive.name) == ("static_peak", "reactive")
+    static, reactive, predictive = provisioning_families()
+    names = [family.name for family in (static, reactive, predictive)]
+    assert names == ["static_peak", "reactive", "predictive"]
+    assert (predictive.kind, predictive.continues) == ("predictive", "reactive")
+    assert predictive.start == reactive.start
     for agent, low in static.low.items():
         values = decode(agent, torch.tensor(low))
         assert values[1] == pytest.approx(1.0, abs=1e-6)  # floor_share
         assert values[0] == pytest.approx(0.95)  # target_utilisation
     assert (reactive.flat(reactive.low) == -1).all()
     assert (reactive.flat(reactive.high) == 1).all()
+
+
+@pytest.mark.parametrize("is_oracle", [False, True])
+def test_an_oracle_environment_shows_agents_the_demand_they_will_meet(is_oracle):
+    env = make(num_envs=3, seed=1, episode_steps=STEPS, is_oracle_forecast=is_oracle)
+    obs = env.reset(seed=1)
+    smooth, smooth_weather = rollout_of(env), env.weather.packed
+    actions = constant(env, 0.1)
+    peak = dict(zip(env.agents, env.reference.peak, strict=True))
+    for _ in range(STEPS - 1):
+        seen = [obs[a][:, env.observation_names[a].index(f"forecast_{a}_0")] for a in env.agents]
+        for agent, foretold in zip(env.agents, seen, strict=True):
+            column = env.observation_names[agent].index(f"forecast_{agent}_0")
+            assert torch.equal(smooth.obs()[agent][:, column], foretold)
+        step = env.step(actions)
+        smooth.advance(actions, 1)
+        for agent, foretold in zip(env.agents, seen, strict=True):
+            met = step.info[f"demand_{agent}"] / peak[agent]
+            assert torch.allclose(foretold, met, rtol=1e-4) == is_oracle
+        obs = step.obs
+    usual = make(num_envs=3, seed=1, episode_steps=STEPS)
+    usual.reset(seed=1)
+    assert torch.equal(usual.weather.packed, smooth_weather)

@@ -12,6 +12,7 @@ from marl.nets.config import NetConfig
 from marl.nets.mlp import StackedMLP
 from marl.nets.network import TeamNet
 from marl.nets.sequence import find_sequence
+from marl.train.config import TrainConfig
 
 NAMES = ("load", *(f"job{slot}_{name}" for slot in range(3) for name in ("work", "is_open")))
 SIZES, LAYOUTS = (len(NAMES), 2), (find_sequence(NAMES), None)
@@ -118,6 +119,12 @@ def test_learners_without_memory_refuse_one_by_name(config):
     with pytest.raises(ValidationError, match=r"not 'gru'.*'apg' and 'shac' carry a memory"):
         config(net=NetConfig(kind="gru"))
     assert FirstOrderConfig(net=NetConfig(kind="gru")).net.memory == 64
+
+
+def test_noise_on_the_weights_of_a_memory_is_refused():
+    learner = FirstOrderConfig(net=NetConfig(kind="gru"))
+    with pytest.raises(ValidationError, match="noise 'parameter'"):
+        TrainConfig(learner=learner, noise="parameter")
 
 
 def test_impossible_sizes_are_refused():

@@ -97,8 +97,8 @@ def test_open_rows_are_those_with_enough_later_steps(lanes, slots, ahead, blocks
     is_open = stored[: max(len(stored) - ahead * lanes, 0)]
     mass = made._masses.flat
     assert sorted(mass.nonzero().flatten().tolist()) == sorted(is_open)
-    assert torch.equal(made._masses.sums.view(-1), made._masses.mass.sum(1))
-    assert torch.equal(made._masses.tops, made._masses.sums.sum(1))
+    assert torch.equal(made._masses.sums, made._masses.mass.cumsum(1)[:, -1])
+    assert made._masses.total == pytest.approx(float(mass.sum()), rel=1e-12)
     if not is_open:
         with pytest.raises(ValueError, match="steps ahead"):
             made.sample(4, generator(), 0.0)
@@ -121,19 +121,46 @@ def test_rows_without_mass_are_never_drawn(count, seed, scale):
     assert (drawn > 0).all()
 
 
-def test_where_rounding_leads_before_a_blocks_first_mass_the_first_is_taken(monkeypatch):
-    """Draws at the edge of blocks whose first row has no mass, and sums that do not add up."""
+def test_where_rounding_leads_past_a_blocks_last_mass_the_last_is_taken(monkeypatch):
+    """Draws at the edges of blocks whose ends have no mass, and sums that do not add up."""
     sums = BlockSums(512)
     mass = torch.rand(512, generator=generator(8), dtype=torch.float64)
     mass[torch.arange(512) % 16 == 0] = 0
-    mass[torch.arange(512) % 16 == 15] = 0
+    mass[torch.arange(512) % 16 >= 14] = 0
     sums.set(torch.arange(512), mass)
-    for factor in (1 - 1e-9, 1 + 1e-9):  # far worse than rounding
-        sums.tops *= factor
-        sums.sums *= factor**-3
-        monkeypatch.setattr(torch, "rand", lambda count, **_: torch.zeros(count).double())
-        for count in (1, 2, 7, 300):
-            assert (sums.draw(count, generator())[1] > 0).all()
+    for edge in (0.0, 1.0 - 2**-53):
+        monkeypatch.setattr(
+            torch, "rand", lambda n, edge=edge, **_: torch.full((n,), edge).double()
+        )
+        for factor in (1 - 1e-9, 1 + 1e-9):  # far worse than rounding
+            sums.sums *= factor
+            sums._is_current = False
+            for count in (1, 2, 7, 300):
+                assert (sums.draw(count, generator())[1] > 0).all()
+
+
+def test_each_of_several_batches_drawn_at_once_is_a_draw_of_its_own():
+    made = replay(100, 100)
+    error = torch.rand(100, generator=generator(1)) ** 4
+    made.update(torch.arange(100), error)
+    share = made.probability(torch.arange(100))
+    g = generator(2)
+    rounds = [made.sample_batches(5, 20, g, 0.5) for _ in range(1500)]
+    for batch in range(5):
+        drawn = torch.cat([draws[batch].index_B for draws in rounds])
+        seen = torch.bincount(drawn, minlength=100)
+        assert chisquare(seen.numpy(), (share * len(drawn)).numpy()).pvalue > 1e-3
+    # One row from each twentieth of the mass in every batch; one from each hundredth in all.
+    top = share.cumsum(0)
+    for draws in rounds[:20]:
+        together = torch.cat([draw.index_B for draw in draws]).sort().values
+        parts = torch.arange(100) / 100
+        assert (top[together] > parts).all()
+        assert (top[together] - share[together] < parts + 0.01).all()
+        for draw in draws:
+            assert (top[draw.index_B] > torch.arange(20) / 20).all()
+            by_hand = (share[draw.index_B] / share[draw.index_B].min()) ** -0.7
+            assert torch.allclose(draw.weight_B, by_hand.float(), rtol=1e-5)
 
 
 def test_same_state_same_draws_after_a_checkpoint_and_no_global_state():

@@ -1,11 +1,14 @@
 """What one epoch collects: held decisions, rewards relative to the baseline, the shown future."""
 
+import io
+
 import pytest
 import torch
 
 from marl.algos.maddpg import MaddpgConfig
 from marl.evaluate.policies import LearnedPolicy
 from marl.nets.config import NetConfig
+from marl.replay.prioritised import PriorityConfig
 from marl.train.hold import held_step
 from marl.train.loop import train
 from marl.train.policy_file import load_policy_file
@@ -44,7 +47,7 @@ def test_beside_itself_the_baseline_earns_nothing():
     trainer.learner.actor.net.mlp.weights[-1].data.zero_()
     trainer.learner.actor.net.mlp.biases[-1].data.zero_()
     trainer.run_epoch()
-    stored = trainer.ring.state_dict()["fields"]
+    stored = trainer.experience.ring.state_dict()["fields"]
     assert stored["reward"].abs().max() == 0
     # State, and its difference to the baseline's: none.
     assert stored["state"].shape[1] == 2
@@ -64,8 +67,8 @@ def test_what_the_baseline_earns_is_subtracted_step_by_step_in_the_same_weather(
     alone.reset(seed=derive_seed(config.seed, "epoch", 0))
     actions = {a: torch.tensor([v]).expand(8, -1) for a, v in BASELINE.items()}
     earned = [alone.step(actions).reward["controller_0"] for _ in range(25)]
-    relative = with_baseline.ring.state_dict()["fields"]["reward"][:, 0]
-    absolute = plain.ring.state_dict()["fields"]["reward"][:, 0]
+    relative = with_baseline.experience.ring.state_dict()["fields"]["reward"][:, 0]
+    absolute = plain.experience.ring.state_dict()["fields"]["reward"][:, 0]
     assert torch.allclose(absolute - relative, torch.cat(earned), atol=1e-6)
 
 
@@ -77,7 +80,7 @@ def test_actors_know_nothing_of_the_future_that_critics_are_shown():
     config = small_config(critic_horizon=3)
     trainer = Trainer(config, lambda n, seed: Foreseen(n, seed), BASELINE)
     trainer.run_epoch()
-    fields = trainer.ring.state_dict()["fields"]
+    fields = trainer.experience.ring.state_dict()["fields"]
     assert fields["state"].shape[1] == 2 + 3
     assert fields["state"].abs().max() > 100
     assert fields["obs"].abs().max() < 100
@@ -104,3 +107,71 @@ def test_a_stored_policy_holds_its_decisions_as_in_training(tmp_path):
 def test_an_epoch_that_decisions_do_not_fill_is_refused():
     with pytest.raises(ValueError, match="epoch_steps 25 must be a multiple of hold_steps 6"):
         small_config(hold_steps=6)
+
+
+def copied(state):
+    """A state as it comes back from a checkpoint."""
+    file = io.BytesIO()
+    torch.save(state, file)
+    file.seek(0)
+    return torch.load(file, weights_only=True)
+
+
+@pytest.mark.parametrize("noise", ["ou", "parameter"])
+def test_prioritised_training_continues_with_the_same_bits(noise):
+    config = small_config(priority=PriorityConfig(draws=2), updates_per_step=3, noise=noise)
+    one, other = (Trainer(config, make_env, BASELINE) for _ in range(2))
+    for _ in range(3):  # the ring wraps
+        one.run_epoch()
+    other.load_state_dict(copied(one.state_dict()))
+    assert one.run_epoch() == other.run_epoch()
+    for mine, theirs in zip(
+        one.learner.actor.parameters(), other.learner.actor.parameters(), strict=True
+    ):
+        assert torch.equal(mine, theirs)
+    left, right = (t.experience.priorities.state_dict() for t in (one, other))
+    assert torch.equal(left["mass"], right["mass"])
+
+
+def test_priorities_are_the_errors_of_the_rows_and_weights_reach_the_loss(monkeypatch):
+    priority = PriorityConfig(alpha=1.0, beta=1.0, epsilon=1e-6)
+    config = small_config(priority=priority, n_step=2, warmup_epochs=2, batch_size=256)
+    trainer = Trainer(config, make_env, BASELINE)
+    trainer.run_epoch()
+    trainer.run_epoch()
+    experience, seen = trainer.experience, {}
+    update = trainer.learner.update
+    monkeypatch.setattr(
+        trainer.learner, "update", lambda batch: seen.update(batch=batch) or update(batch)
+    )
+    draw = next(experience.draws(1, 0.0))
+    monkeypatch.setattr(experience, "draws", lambda updates, done: iter([draw]))
+    before = experience.priorities.probability(draw.index_B)
+    trainer._learn(0.0)
+    # All priorities are equal so far: so are the weights, except where a window holds nothing.
+    assert len(set(before.tolist())) == 1
+    batch = seen["batch"]
+    ends = experience.ring.fields["end"][draw.index_B].amax(1) > 0
+    assert ends.any()
+    assert torch.equal(batch.weight_B, (~ends).float())
+    # A row is drawn in proportion to its error: nothing can be learned from one without weight.
+    mass = experience.priorities.probability(draw.index_B) * experience.priorities._masses.total
+    expected = torch.where(ends, 0.0, trainer.learner.td_error()).double() + 1e-6
+    assert torch.allclose(mass, expected, rtol=1e-6)
+    # From now on weights differ, and they are what the loss is weighted with.
+    later = next(iter(experience.priorities.sample_batches(1, 256, experience.generator, 0.0)))
+    assert later.weight_B.unique().numel() > 1
+    assert torch.equal(
+        experience.batch(later).weight_B,
+        later.weight_B * (experience.ring.fields["end"][later.index_B].amax(1) == 0),
+    )
+
+
+def test_training_starts_from_given_actors_and_refuses_those_of_another_baseline():
+    taught, fresh = (Trainer(small_config(seed=seed), make_env, BASELINE) for seed in (1, 2))
+    taught.run_epoch()
+    fresh.load_actor(copied(taught.learner.policy().state_dict()))
+    assert torch.equal(taught.held_in_rewards(), fresh.held_in_rewards())
+    other = Trainer(small_config(), make_env, {"controller_0": [0.2], "controller_1": [0.1, 0.0]})
+    with pytest.raises(ValueError, match="another baseline"):
+        other.load_actor(taught.learner.policy().state_dict())

@@ -1,0 +1,176 @@
+"""The search for baselines on the training split: the same for every family, with one budget.
+
+All candidates of a generation are played at once, in copies of the same weather (`scorers`).
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from marl.evaluate.baselines import (
+    BaselineFamily,
+    BaselineSet,
+    Kind,
+    Trial,
+    TunedBaseline,
+    TuningBudget,
+)
+from marl.train.seeding import derive_seed
+
+# (P, A + K) settings, all agents' knobs in a row and then the rule's parameters → (P, 2) mean
+# reward and mean cost objective per step of each, all in the same training episodes.
+Score = Callable[[NDArray[np.float64]], NDArray[np.float64]]
+Say = Callable[[str], None]
+
+
+def tune_baselines(
+    families: Sequence[BaselineFamily],
+    scores: Mapping[Kind, Score],
+    budget: TuningBudget,
+    seed: int,
+    progress: Say | None = None,
+) -> BaselineSet:
+    """Search each family by differential evolution (Storn and Price 1997) on the training split.
+
+    A family that continues another begins with the best settings which that one had tried when
+    `budget.continued` generations were left: both have had the same number of trials in the end.
+
+    Args:
+        families: what to tune; one that continues another comes after it.
+        scores: for each kind of rule what plays candidates, e.g. `ProvisioningWorld.scorers`.
+        budget: the same for every family.
+        seed: of the search.
+        progress: receives a line per family and generation.
+
+    Returns:
+        The best setting of each family and all trials. Same arguments, same result.
+
+    Raises:
+        FloatingPointError: a score is not finite.
+        ValueError: a family continues one that was not tuned before it.
+    """
+    say = progress or (lambda _: None)
+    tuned: dict[str, TunedBaseline] = {}
+    for family in families:
+        if family.continues is not None and family.continues not in tuned:
+            raise ValueError(f"{family.name} continues {family.continues!r}, not tuned before it")
+        before = tuned[family.continues] if family.continues else None
+        tuned[family.name] = _tune(family, before, scores[family.kind], budget, seed, say)
+    return BaselineSet(budget=budget, seed=seed, tuned=tuple(tuned.values()))
+
+
+def _tune(
+    family: BaselineFamily,
+    before: TunedBaseline | None,
+    score: Score,
+    budget: TuningBudget,
+    seed: int,
+    say: Say,
+) -> TunedBaseline:
+    low, high, start = family.bounds()
+    rng = np.random.default_rng(derive_seed(seed, "search", family.name))
+    first = rng.uniform(low, high, (budget.candidates, len(low)))
+    half = budget.candidates // 2
+    if before is None:
+        # Half of the first generation lies near the careful engineer's setting, half anywhere.
+        first[:half] = np.clip(start + 0.25 * (first[:half] - start), low, high)
+        first[0] = start
+        generations, inherited = budget.generations, 0
+    else:
+        # Known settings, half of them with the rule at its start, half with it anywhere.
+        generations = budget.continued
+        inherited = (budget.generations - generations) * budget.candidates
+        known = best_settings(before.trials[:inherited], budget.candidates) if inherited else []
+        width = len(low) - len(family.parameters)
+        first[:, :width] = start[:width]
+        for place, row in enumerate(known):
+            first[place, :width] = row
+        first[::2, width:] = start[width:]
+        first = np.clip(first, low, high)
+    trials = search(family.name, (low, high), first, generations, score, rng, say)
+    best = max(trials, key=lambda trial: trial.reward)
+    return TunedBaseline(
+        name=family.name,
+        kind=family.kind,
+        action=family.joint(np.array(best.knobs)),
+        parameters=family.rule(best.knobs),
+        reward=best.reward,
+        inherited=inherited,
+        trials=tuple(trials),
+    )
+
+
+def best_settings(trials: Sequence[Trial], count: int) -> list[tuple[float, ...]]:
+    """The `count` best different settings tried, the best first; fewer where fewer were tried."""
+    ranked = sorted(trials, key=lambda trial: -trial.reward)
+    return list(dict.fromkeys(trial.knobs for trial in ranked))[:count]
+
+
+def search(
+    name: str,
+    bounds: tuple[NDArray[np.float64], NDArray[np.float64]],
+    first: NDArray[np.float64],
+    generations: int,
+    score: Score,
+    rng: np.random.Generator,
+    say: Say,
+    cost_weight: float = 0.0,
+) -> list[Trial]:
+    """Differential evolution from the generation `first` on; every trial, in order.
+
+    Args:
+        name: told in lines and errors.
+        bounds: lowest and highest value (D,) of each column; equal where it is not searched.
+        first: (P, D) settings of the first generation.
+        generations: the first included.
+        score: plays candidates.
+        rng: random state of the search.
+        say: receives a line per generation.
+        cost_weight: added to the weight that the reward gives to cost: what is climbed is
+            reward + `cost_weight` · cost.
+
+    Raises:
+        FloatingPointError: a score is not finite.
+    """
+    from scipy.optimize import differential_evolution
+
+    low, high = bounds
+    is_free = high > low
+    candidates = len(first)
+    trials: list[Trial] = []
+
+    def lose(free: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Minus what is climbed, for each column of (free columns, candidates)."""
+        rows = np.tile(first[0], (free.shape[1], 1))
+        rows[:, is_free] = free.T
+        scored = score(rows)
+        if not np.isfinite(scored).all():
+            bad = rows[~np.isfinite(scored).all(1)][0].tolist()
+            raise FloatingPointError(f"{name}: no finite reward with the knobs {bad}")
+        trials.extend(
+            Trial(knobs=tuple(row), reward=reward, cost=cost)
+            for row, (reward, cost) in zip(rows.tolist(), scored.tolist(), strict=True)
+        )
+        best = max(trial.reward + cost_weight * trial.cost for trial in trials)
+        generation = len(trials) // candidates
+        say(f"{name}: generation {generation} of {generations}, best {best:+.4f}")
+        return np.asarray(-(scored @ np.array([1.0, cost_weight])))
+
+    if is_free.any():
+        differential_evolution(
+            lose,
+            list(zip(low[is_free], high[is_free], strict=True)),
+            init=first[:, is_free],
+            maxiter=generations - 1,
+            mutation=(0.4, 0.9),
+            recombination=0.8,
+            atol=-1.0,  # never stop early: every family gets its whole budget
+            polish=False,
+            updating="deferred",
+            vectorized=True,
+            rng=rng,
+        )
+    else:
+        lose(np.empty((0, candidates)))
+    return trials

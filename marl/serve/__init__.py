@@ -1,0 +1,1 @@
+"""Serving: trained policies outside training. Learning is in `train`, judging in `evaluate`."""
