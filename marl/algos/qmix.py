@@ -39,6 +39,8 @@ class QmixConfig(Frozen):
         tau: how far the target networks move at an update of theirs; 1 copies (paper: 1).
         target_every: gradient steps between updates of the targets (paper: 200 episodes, one
             step each; with `tau` below 1 they follow softly).
+        levels: settings of each knob, where choices are moves of knobs around a baseline; odd.
+        residual_bound: how far from the baseline the outermost lie, in action units.
         epsilon_start: chance of a random choice, per agent, at the start (paper: 1).
         epsilon_end: the same once annealed (paper: .05).
         epsilon_share: share of the run over which it falls, linearly (paper: 50,000 steps of
@@ -56,6 +58,8 @@ class QmixConfig(Frozen):
     lr_end: float = Field(default=0.1, gt=0, le=1)
     tau: float = Field(default=0.01, gt=0, le=1)
     target_every: int = Field(default=1, ge=1)
+    levels: int = Field(default=9, ge=3)
+    residual_bound: float = Field(default=0.4, gt=0, le=2)
     epsilon_start: float = Field(default=1.0, ge=0, le=1)
     epsilon_end: float = Field(default=0.05, ge=0, le=1)
     epsilon_share: float = Field(default=0.5, gt=0, le=1)

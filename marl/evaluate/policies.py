@@ -15,6 +15,7 @@ from torch import Tensor
 from marl.algos.base import TeamSpec
 from marl.evaluate.baselines import BaselineSet, TunedBaseline
 from marl.evaluate.predictive import PredictivePolicy
+from marl.train.env import open_knobs
 from marl.train.policy_file import StoredPolicy, load_policy_file
 
 if TYPE_CHECKING:
@@ -109,10 +110,11 @@ class LearnedPolicy:
 
     def __init__(self, stored: StoredPolicy, name: str | None = None) -> None:
         self.card = stored.card
-        self.actor = stored.actor
         self.name = name or stored.card.learner
         self.training_seed: int | None = stored.card.training_seed
         self.spec: TeamSpec = stored.card.spec()
+        self._player = stored.player()
+        self._env: BatchedEnv | None = None
         self._step = 0
         self._actions: dict[str, Tensor] = {}
 
@@ -133,14 +135,20 @@ class LearnedPolicy:
                         f"{self.name} was trained with {attribute} {known[agent]} of {agent}; this "
                         f"environment has {tuple(named[agent])}: train it again"
                     )
-        self._step = 0
+        self._env, self._step = env, 0
+        self._player.begin(env.num_envs)
 
-    @torch.no_grad()
     def act(self, obs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Each agent's actor on its own observation; a decision is held as in training."""
+        """Each agent by its own observation; a decision is held as in training.
+
+        Raises:
+            RuntimeError: `begin` was not called.
+        """
+        if self._env is None:
+            raise RuntimeError(f"{self.name}: call begin(env, seed) before act")
         if self._step % self.card.hold_steps == 0:
-            packed = self.spec.pack_obs(obs)
-            self._actions = self.spec.unpack_actions(self.actor.action(self.actor(packed)))
+            knobs = open_knobs(self._env, self.spec, self.card.hold_steps)
+            self._actions = self._player.decide(obs, knobs)
         self._step += 1
         return self._actions
 
@@ -180,7 +188,9 @@ def load_policy(
         return LearnedPolicy(load_policy_file(Path(name)))
     data = data or Path(os.environ.get("STRATOFORM_DATA", "data"))
     tuned = (data / BASELINES_FILE).is_file()
-    baselines = {p.name: p for p in baseline_policies((data / BASELINES_FILE).parent)} if tuned else {}
+    baselines = (
+        {p.name: p for p in baseline_policies((data / BASELINES_FILE).parent)} if tuned else {}
+    )
     if name in baselines:
         return baselines[name]
     folder = data / TRAINED_FOLDER

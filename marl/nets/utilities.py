@@ -56,7 +56,8 @@ class TeamUtility(nn.Module):
         )
         self.mlp.biases[-1].data[:, :, 0] += first_bonus
         exists = torch.arange(max(choices)) < torch.tensor(tuple(choices))[:, None]
-        self.register_buffer("exists", exists)  # (N, A)
+        # (N, A); follows from the sizes, so no file may say otherwise.
+        self.register_buffer("exists", exists, persistent=False)
 
     def forward(self, obs_BNF: Tensor) -> Tensor:
         """Values (B, N, A) from packed observations (B, N, F); padded choices have some, too."""

@@ -1,7 +1,7 @@
 """What every trainer does the same way: judge a policy held-in, refuse to go on from nonsense."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final, Protocol
 
 import torch
@@ -21,18 +21,21 @@ class DivergenceError(RuntimeError):
     """Training met a number that is not finite; the message names it."""
 
 
-class Judged(Protocol):
-    """What is asked of a learner."""
-
-    @property
-    def actor(self) -> nn.Module:
-        """Its actors' parameters."""
-        ...
+class Guarded(Protocol):
+    """What is asked of a learner that must not diverge."""
 
     @property
     def updates(self) -> int:
         """Gradient steps so far."""
         ...
+
+    def policy(self) -> nn.Module:
+        """The networks that are kept."""
+        ...
+
+
+class Judged(Guarded, Protocol):
+    """What is asked of a learner of residual actors."""
 
     def act(self, obs: Tensor, /) -> Tensor:
         """(N, B, A) residuals without noise for observations (B, N, F)."""
@@ -56,20 +59,33 @@ def held_in_rewards(
         config: episode's length and how long decisions are held.
         is_baseline: play the baseline instead of the learned policy.
     """
+    actor = learner.policy()
+
+    def decide(obs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        residual = learner.act(spec.pack_obs(obs))
+        return spec.unpack_actions(actor.action(residual * 0 if is_baseline else residual))
+
+    return play_held_in(env, config, decide)
+
+
+@torch.no_grad()
+def play_held_in(
+    env: BatchedEnv,
+    config: TrainConfig,
+    decide: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]],
+) -> Tensor:
+    """`held_in_rewards` of whatever decides: observations → actions, agent → tensor."""
     decisions = config.epoch_steps // config.hold_steps
     obs = env.reset(seed=HELD_IN_SEED)
     total = torch.zeros(env.num_envs, device=env.state().device)
-    actor = learner.policy()
     for _ in range(decisions):
-        residual = learner.act(spec.pack_obs(obs))
-        action = actor.action(residual * 0 if is_baseline else residual)
-        step = held_step(env, spec.unpack_actions(action), config.hold_steps)
-        total += torch.stack([step.reward[agent] for agent in spec.agents]).mean(0)
+        step = held_step(env, decide(obs), config.hold_steps)
+        total += torch.stack([step.reward[agent] for agent in env.agents]).mean(0)
         obs = step.obs
     return total / decisions
 
 
-def refuse_divergence(means: Mapping[str, float], learner: Judged, epoch: int) -> None:
+def refuse_divergence(means: Mapping[str, float], learner: Guarded, epoch: int) -> None:
     """Stop where a figure or a weight is not finite.
 
     Raises:
@@ -78,7 +94,7 @@ def refuse_divergence(means: Mapping[str, float], learner: Judged, epoch: int) -
     bad = sorted(name for name, value in means.items() if not math.isfinite(value))
     bad += sorted(
         name
-        for name, parameter in learner.actor.state_dict().items()
+        for name, parameter in learner.policy().state_dict().items()
         if not torch.isfinite(parameter).all()
     )
     if bad:

@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 from safetensors import SafetensorError
 from safetensors.torch import load_file, safe_open, save_file
 
@@ -20,6 +20,9 @@ from marl.algos.base import TeamSpec
 from marl.files import staged
 from marl.frozen import Frozen
 from marl.nets.actor import TeamActor
+from marl.nets.utilities import TeamUtility
+from marl.train.moves import Moves, moves_spec
+from marl.train.players import ActorPlayer, MovesPlayer, Player
 
 FORMAT = 1
 HEADER = "stratoform_policy"  # where a file's metadata hold the card
@@ -35,11 +38,14 @@ class PolicyCard(Frozen):
     Attributes:
         format: version of this card.
         learner: algorithm that made it.
+        face: "continuous": its networks are residual actors; "moves": utilities of moves of knobs
+            between levels (`marl.train.moves`).
         agents: names, in stacking order.
         observation_fields: agent → names of its inputs, in order.
         knobs: agent → names of its actions, in order.
         baseline: agent → the baseline action it departs from, in [-1, 1].
         residual_bound: how far it may depart, in action units.
+        levels: settings of each knob that moves reach; 0 on the continuous face.
         hold_steps: steps each decision is held.
         hidden: widths of the hidden layers.
         has_layer_norm: whether hidden layers are normalised.
@@ -52,11 +58,13 @@ class PolicyCard(Frozen):
 
     format: int = FORMAT
     learner: str
+    face: Literal["continuous", "moves"] = "continuous"
     agents: tuple[str, ...]
     observation_fields: dict[str, tuple[str, ...]]
     knobs: dict[str, tuple[str, ...]]
     baseline: dict[str, tuple[float, ...]]
     residual_bound: float = Field(gt=0)
+    levels: int = Field(default=0, ge=0)
     hold_steps: int = Field(ge=1)
     hidden: tuple[int, ...]
     has_layer_norm: bool
@@ -66,8 +74,14 @@ class PolicyCard(Frozen):
     fingerprint: str
     versions: dict[str, str]
 
+    @model_validator(mode="after")
+    def _levels_belong_to_moves(self) -> "PolicyCard":
+        if (self.face == "moves") != (self.levels > 0):
+            raise ValueError(f"the {self.face} face with {self.levels} levels")
+        return self
+
     def spec(self) -> TeamSpec:
-        """Sizes of inputs and outputs (the state, which only critics see, has none)."""
+        """Sizes of the world (the state, which only critics see, has none)."""
         return TeamSpec(
             agents=self.agents,
             obs_sizes=tuple(len(self.observation_fields[agent]) for agent in self.agents),
@@ -78,15 +92,35 @@ class PolicyCard(Frozen):
 
 @dataclass(frozen=True)
 class StoredPolicy:
-    """A policy read back: its card and its actor, ready to act."""
+    """A policy read back: its card and its networks, ready to act."""
 
     card: PolicyCard
-    actor: TeamActor
+    network: TeamActor | TeamUtility
+
+    @property
+    def actor(self) -> TeamActor:
+        """The networks of a policy on the continuous face.
+
+        Raises:
+            PolicyFileError: the policy chooses among moves.
+        """
+        if not isinstance(self.network, TeamActor):
+            raise PolicyFileError(f"{self.card.learner} has no actors: its face is moves")
+        return self.network
+
+    def player(self) -> Player:
+        """A player of this policy, with a memory of its own."""
+        card, spec, network = self.card, self.card.spec(), self.network
+        if isinstance(network, TeamActor):
+            return ActorPlayer(spec, network)
+        device = network.norm.mean.device
+        moves = Moves(spec, card.baseline, card.levels, card.residual_bound, device)
+        return MovesPlayer(moves, network)
 
 
-def save_policy(path: Path, actor: TeamActor, card: PolicyCard) -> None:
+def save_policy(path: Path, network: TeamActor | TeamUtility, card: PolicyCard) -> None:
     """Write a policy atomically. Same weights and card → same bytes."""
-    tensors = {name: tensor.contiguous() for name, tensor in actor.state_dict().items()}
+    tensors = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
     _refuse_not_finite(tensors, path)
     header = card.model_dump_json()
     with staged(path) as aside:
@@ -115,12 +149,14 @@ def load_policy_file(path: Path) -> StoredPolicy:
     card = read_card(path, metadata)
     try:
         _refuse_other_sizes(card, tensors)
-        actor = _build(card)
-        actor.load_state_dict(tensors)
+        network = _build(card)
+        network.load_state_dict(tensors)
+        stored = StoredPolicy(card, network.eval().requires_grad_(False))
+        stored.player()  # refuses a centre or levels that cannot be
     except (RuntimeError, KeyError, AttributeError, ValueError) as error:
         raise PolicyFileError(f"{path}: card and weights do not fit together: {error}") from error
     _refuse_not_finite(tensors, path)
-    return StoredPolicy(card, actor.eval().requires_grad_(False))
+    return stored
 
 
 def read_card(path: Path, metadata: Mapping[str, str]) -> PolicyCard:
@@ -146,7 +182,7 @@ def read_card(path: Path, metadata: Mapping[str, str]) -> PolicyCard:
 
 def _refuse_other_sizes(card: PolicyCard, tensors: dict[str, torch.Tensor]) -> None:
     """Compare the card's sizes with the weights before anything of the card's size is allocated."""
-    spec = card.spec()
+    spec = _inputs(card)
     widths = (max(spec.obs_sizes), *card.hidden, max(spec.action_sizes))
     for layer, (width_in, width_out) in enumerate(pairwise(widths)):
         shape = tuple(tensors[f"mlp.weights.{layer}"].shape)
@@ -154,8 +190,21 @@ def _refuse_other_sizes(card: PolicyCard, tensors: dict[str, torch.Tensor]) -> N
             raise ValueError(f"layer {layer} is {shape}, the card says {width_in} to {width_out}")
 
 
-def _build(card: PolicyCard) -> TeamActor:
-    spec = card.spec()
+def _inputs(card: PolicyCard) -> TeamSpec:
+    """Sizes of the networks' inputs and outputs."""
+    return moves_spec(card.spec()) if card.face == "moves" else card.spec()
+
+
+def _build(card: PolicyCard) -> TeamActor | TeamUtility:
+    spec = _inputs(card)
+    if card.face == "moves":
+        return TeamUtility(
+            spec.obs_sizes,
+            spec.action_sizes,
+            hidden=card.hidden,
+            generator=torch.Generator(),  # every weight is then read from the file
+            has_layer_norm=card.has_layer_norm,
+        )
     return TeamActor(
         spec.obs_sizes,
         spec.pack_vector(card.baseline),

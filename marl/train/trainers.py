@@ -8,8 +8,11 @@ from torch import Tensor
 from marl.algos.base import TeamSpec
 from marl.algos.first_order import FirstOrderConfig
 from marl.algos.mappo import MappoConfig
+from marl.algos.qmix import QmixConfig
 from marl.nets.actor import TeamActor
+from marl.nets.utilities import TeamUtility
 from marl.train.config import TrainConfig
+from marl.train.discrete import DiscreteTrainer
 from marl.train.env import BatchedEnv, MakeEnv
 from marl.train.first_order import FirstOrderTrainer
 from marl.train.on_policy import OnPolicyTrainer
@@ -24,13 +27,13 @@ class AnyLearner(Protocol):
         """Gradient steps so far."""
         ...
 
-    def policy(self) -> TeamActor:
-        """The actors, without exploration."""
+    def policy(self) -> TeamActor | TeamUtility:
+        """The networks that are kept, without exploration."""
         ...
 
 
 class AnyTrainer(Protocol):
-    """What `marl.train.loop` asks of a trainer: off-policy, on-policy, first-order."""
+    """What `marl.train.loop` asks of a trainer: off-policy, on-policy, first-order, discrete."""
 
     epoch: int
 
@@ -84,4 +87,6 @@ def build_trainer(
         return OnPolicyTrainer(config, make_env, baseline)
     if isinstance(config.learner, FirstOrderConfig):
         return FirstOrderTrainer(config, make_env, baseline)
+    if isinstance(config.learner, QmixConfig):
+        return DiscreteTrainer(config, make_env, baseline)
     return Trainer(config, make_env, baseline)
