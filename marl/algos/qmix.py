@@ -46,6 +46,8 @@ class QmixConfig(Frozen):
         epsilon_share: share of the run over which it falls, linearly (paper: 50,000 steps of
             several million; more here, because runs are short).
         first_bonus: see TeamUtility; how strongly an untrained team prefers choice 0.
+        first_margin: see TeamUtility; in deviations of the team's reward where a trainer normalises
+            it, times what the mixer makes of a utility.
         grad_limit: largest norm of the whole gradient (the authors' code: 10).
         has_layer_norm: layer norm in the utilities.
     """
@@ -64,6 +66,7 @@ class QmixConfig(Frozen):
     epsilon_end: float = Field(default=0.05, ge=0, le=1)
     epsilon_share: float = Field(default=0.5, gt=0, le=1)
     first_bonus: float = Field(default=0.1, ge=0)
+    first_margin: float = Field(default=0.0, ge=0)
     grad_limit: float = Field(default=10.0, gt=0)
     has_layer_norm: bool = True
 
@@ -147,6 +150,7 @@ class Qmix:
             generator=generator,
             has_layer_norm=config.has_layer_norm,
             first_bonus=config.first_bonus,
+            first_margin=config.first_margin,
         ).to(device)
         mixer: nn.Module = AdditiveMixer()
         if config.name == "qmix":
@@ -179,7 +183,7 @@ class Qmix:
             ValueError: an agent has no open choice.
         """
         is_open = self.utility.open_choices(mask_BNA)
-        greedy = best_choice(self.utility(obs_BNF), is_open)
+        greedy = self.utility.best(self.utility(obs_BNF), is_open)
         return explore(greedy, is_open, epsilon, self.generator) if epsilon > 0 else greedy
 
     def observe(self, obs_BNF: Tensor, state_BS: Tensor) -> None:
@@ -237,7 +241,7 @@ class Qmix:
         normed = self.utility.norm(batch.next_obs_BNF).transpose(0, 1)
         present = self.utility.mlp(normed).transpose(0, 1)
         is_open = (batch.next_mask_BNA > 0) & self.utility.exists
-        best = best_choice(present, is_open)
+        best = self.utility.best(present, is_open)
         own = chosen_value(self.target_mlp(normed).transpose(0, 1), best)
         value = self.target_mixer(own, self.state_norm(batch.next_state_BS))
         return batch.return_B + batch.discount_B * value

@@ -27,9 +27,13 @@ class TeamUtility(nn.Module):
         first_bonus: added to the initial value of choice 0, so that with a small `last_scale` an
             untrained team takes it everywhere. On the `moves` face it means "keep everything",
             and the knobs begin at the tuned rule.
+        first_margin: how much more than choice 0 another must be worth to be taken, always; no part
+            of the values that are learned. Where most choices hardly matter, the largest of many
+            uncertain values is an error more often than a find.
     """
 
     exists: Tensor
+    first_margin: Tensor
 
     def __init__(
         self,
@@ -41,6 +45,7 @@ class TeamUtility(nn.Module):
         has_layer_norm: bool = True,
         last_scale: float = 0.01,
         first_bonus: float = 0.1,
+        first_margin: float = 0.0,
     ) -> None:
         super().__init__()
         if len(obs_sizes) != len(choices) or min(choices) < 1:
@@ -58,6 +63,9 @@ class TeamUtility(nn.Module):
         exists = torch.arange(max(choices)) < torch.tensor(tuple(choices))[:, None]
         # (N, A); follows from the sizes, so no file may say otherwise.
         self.register_buffer("exists", exists, persistent=False)
+        margin = torch.zeros(max(choices))
+        margin[0] = first_margin
+        self.register_buffer("first_margin", margin)  # (A,)
 
     def forward(self, obs_BNF: Tensor) -> Tensor:
         """Values (B, N, A) from packed observations (B, N, F); padded choices have some, too."""
@@ -83,7 +91,11 @@ class TeamUtility(nn.Module):
     @torch.no_grad()
     def choose(self, obs_BNF: Tensor, mask_BNA: Tensor) -> Tensor:
         """(B, N) int64: each agent's best open choice, by its own observation alone."""
-        return best_choice(self(obs_BNF), self.open_choices(mask_BNA))
+        return self.best(self(obs_BNF), self.open_choices(mask_BNA))
+
+    def best(self, value_BNA: Tensor, is_open_BNA: Tensor) -> Tensor:
+        """(B, N) int64: the choices to take by these values, choice 0 in favour by the margin."""
+        return best_choice(value_BNA + self.first_margin, is_open_BNA)
 
 
 def best_choice(value_BNA: Tensor, is_open_BNA: Tensor) -> Tensor:

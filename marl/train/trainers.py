@@ -7,6 +7,7 @@ from torch import Tensor
 
 from marl.algos.base import TeamSpec
 from marl.algos.first_order import FirstOrderConfig
+from marl.algos.maddpg import MaddpgConfig
 from marl.algos.mappo import MappoConfig
 from marl.algos.qmix import QmixConfig
 from marl.nets.actor import TeamActor
@@ -82,7 +83,16 @@ class AnyTrainer(Protocol):
 def build_trainer(
     config: TrainConfig, make_env: MakeEnv, baseline: Mapping[str, Sequence[float]]
 ) -> AnyTrainer:
-    """The trainer of `config.learner`; arguments as for `loop.train`."""
+    """The trainer of `config.learner`; arguments as for `loop.train`.
+
+    Raises:
+        ValueError: MADDPG with discrete choices, which knobs are not.
+    """
+    if isinstance(config.learner, MaddpgConfig) and config.learner.is_discrete:
+        raise ValueError(
+            "maddpg's is_discrete is for games of choices; here actions are knobs: leave it false, "
+            "or train qmix or vdn on moves of knobs"
+        )
     if isinstance(config.learner, MappoConfig):
         return OnPolicyTrainer(config, make_env, baseline)
     if isinstance(config.learner, FirstOrderConfig):

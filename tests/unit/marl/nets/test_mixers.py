@@ -114,6 +114,20 @@ def test_an_untrained_team_keeps_everything():
     assert (team().choose(obs, torch.ones(500, 2, 3)) == 0).all()
 
 
+def test_the_first_choice_is_kept_unless_another_is_worth_the_margin_more():
+    made, is_open = team(first_margin=0.5), torch.ones(1, 2, 3, dtype=torch.bool)
+    value = torch.tensor([[[1.0, 1.4, 1.2], [1.0, 1.6, 0.0]]])
+    assert made.best(value, is_open).tolist() == [[0, 1]]
+    is_open[0, 0, 0] = False
+    assert made.best(value, is_open).tolist() == [[1, 1]]
+    # It is no part of the values, and travels with the weights.
+    plain = team()
+    plain.load_state_dict(made.state_dict())
+    obs = torch.randn((5, 2, 3), generator=generator(1))
+    assert torch.equal(plain(obs), made(obs))
+    assert plain.best(value, ~is_open | is_open).tolist() == [[0, 1]]
+
+
 def test_masks_that_leave_nothing_or_do_not_fit_are_refused():
     made, mask = team(), torch.ones(4, 2, 3)
     mask[2, 1, :2] = 0  # what is left is padding
