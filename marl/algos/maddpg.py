@@ -6,7 +6,8 @@ observation. MATD3 (Ackermann et al. 2019, arXiv:1910.01465) adds twin critics, 
 target smoothing (Fujimoto et al. 2018, arXiv:1802.09477). Actions here are residuals around a
 baseline (`marl.nets.actor`), or, with `is_discrete`, choices drawn by Gumbel-softmax as in Lowe et
 al. (`marl.algos.action_heads`): `action_sizes` then count choices, one-hot where an action is
-stored, and the baseline has no meaning (zeros). Loop, buffer, returns and noise are shared and live elsewhere.
+stored, and the baseline has no meaning (zeros). Loop, buffer, returns and noise are shared and live
+elsewhere.
 """
 # ruff: noqa: N803 - dimension letters as suffixes (obs_BNF), legend in marl/algos/base.py
 

@@ -41,13 +41,14 @@ class QmixConfig(Frozen):
             step each; with `tau` below 1 they follow softly).
         levels: settings of each knob, where choices are moves of knobs around a baseline; odd.
         residual_bound: how far from the baseline the outermost lie, in action units.
-        epsilon_start: chance of a random choice, per agent, at the start (paper: 1).
+        epsilon_start: chance of a random choice, per agent, at the start (paper: 1; less here, as
+            the start is a tuned rule and random moves of all knobs drown what one of them does).
         epsilon_end: the same once annealed (paper: .05).
         epsilon_share: share of the run over which it falls, linearly (paper: 50,000 steps of
             several million; more here, because runs are short).
         first_bonus: see TeamUtility; how strongly an untrained team prefers choice 0.
-        first_margin: see TeamUtility; in deviations of the team's reward where a trainer normalises
-            it, times what the mixer makes of a utility.
+        first_margin: see TeamUtility; in units of utilities: with VDN, deviations of the team's
+            reward where a trainer normalises it, with QMIX what its mixer makes of them.
         grad_limit: largest norm of the whole gradient (the authors' code: 10).
         has_layer_norm: layer norm in the utilities.
     """
@@ -62,11 +63,11 @@ class QmixConfig(Frozen):
     target_every: int = Field(default=1, ge=1)
     levels: int = Field(default=9, ge=3)
     residual_bound: float = Field(default=0.4, gt=0, le=2)
-    epsilon_start: float = Field(default=1.0, ge=0, le=1)
+    epsilon_start: float = Field(default=0.3, ge=0, le=1)
     epsilon_end: float = Field(default=0.05, ge=0, le=1)
     epsilon_share: float = Field(default=0.5, gt=0, le=1)
     first_bonus: float = Field(default=0.1, ge=0)
-    first_margin: float = Field(default=0.0, ge=0)
+    first_margin: float = Field(default=0.2, ge=0)
     grad_limit: float = Field(default=10.0, gt=0)
     has_layer_norm: bool = True
 

@@ -67,9 +67,7 @@ def likeliest(trained, position=0):
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
-@pytest.mark.parametrize(
-    ("game", "best"), [(ADDITIVE, (9.0, (2, 0))), (MONOTONIC, (8.0, (0, 0)))]
-)
+@pytest.mark.parametrize(("game", "best"), [(ADDITIVE, (9.0, (2, 0))), (MONOTONIC, (8.0, (0, 0)))])
 def test_it_finds_the_best_joint_choice(game, best, seed):
     assert likeliest(train(one_step(game), seed)) == best
 

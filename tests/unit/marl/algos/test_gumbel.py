@@ -27,7 +27,7 @@ def test_a_soft_draw_by_hand():
 
 
 def test_the_hard_draw_carries_the_soft_gradient_by_hand():
-    """d soft_i / d logit_j = soft_i (δ_ij − soft_j) / temperature."""
+    """By the softmax, d soft_i / d logit_j = soft_i (δ_ij − soft_j) / temperature."""
     logits = torch.log(torch.tensor([1.0, 3.0])).requires_grad_()
     draw = straight_through(gumbel_softmax(logits, torch.zeros(2), 0.5, OPEN))
     assert draw.tolist() == [0.0, 1.0]

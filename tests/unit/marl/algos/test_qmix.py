@@ -17,7 +17,7 @@ def generator(seed=0):
 
 
 def learner(**settings):
-    made = Qmix(QmixConfig(hidden=(8,), **settings), SPEC, generator())
+    made = Qmix(QmixConfig(hidden=(8,), **{"first_margin": 0.0, **settings}), SPEC, generator())
     made.utility.mlp.weights[-1].data.mul_(100)  # the usual small last layer would hide mistakes
     made.target_mlp = copy.deepcopy(made.utility.mlp)
     for parameter in made.target_mlp.parameters():  # targets that differ from the present networks
