@@ -94,4 +94,4 @@ def test_it_misses_the_optimum_of_the_climbing_game(seed):
     assert 5 <= payoff <= 7
     first = torch.tensor([[1.0, 0.0, 0.0]])
     joint = torch.cat((learner.state_norm(at(0, 1)), first, first), 1)
-    assert float(learner.critic(joint)[0, 0, 0]) > 8
+    assert learner.critic(joint)[0, 0, 0] > 8

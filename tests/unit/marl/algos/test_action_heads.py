@@ -54,7 +54,7 @@ def test_choices_are_the_likeliest_or_drawn_and_never_closed():
 def test_actors_of_choices_climb_a_critic_through_their_draws():
     """With a critic that pays for the second agent's second choice alone, only that one moves."""
     spec = TeamSpec(("a", "b"), (1, 1), (3, 2), 1)
-    config = MaddpgConfig(is_discrete=True, hidden=(8,), actor_warmup=0, residual_l2=0.0)
+    config = MaddpgConfig(is_discrete=True, hidden=(8,), actor_lr=1e-2, residual_l2=0.0)
     made = Maddpg(config, spec, torch.zeros(2, 3), generator())
 
     class Paying(torch.nn.Module):
