@@ -8,12 +8,13 @@ from marl.algos.exploration import NoiseKind
 from marl.algos.first_order import FirstOrderConfig
 from marl.algos.maddpg import MaddpgConfig
 from marl.algos.mappo import MappoConfig
+from marl.algos.qmix import QmixConfig
 from marl.frozen import Frozen
 from marl.replay.hindsight import HindsightConfig
 from marl.replay.prioritised import PriorityConfig
 
 LearnerConfig = Annotated[
-    MaddpgConfig | MappoConfig | FirstOrderConfig, Field(discriminator="name")
+    MaddpgConfig | MappoConfig | FirstOrderConfig | QmixConfig, Field(discriminator="name")
 ]
 _LEARNERS: Final[TypeAdapter[LearnerConfig]] = TypeAdapter(LearnerConfig)
 

@@ -13,7 +13,7 @@ from marl.algos.exploration import exploration
 from marl.algos.maddpg import Maddpg, MaddpgConfig
 from marl.train.config import TrainConfig
 from marl.train.env import MakeEnv, team_spec, twin
-from marl.train.experience import Experience
+from marl.train.experience import Experience, replay_fields
 from marl.train.goals import goals_of
 from marl.train.held_in import HELD_IN_SEED, held_in_rewards, refuse_divergence
 from marl.train.hold import held_step
@@ -73,7 +73,12 @@ class Trainer:
         )
         self.goals = None if config.hindsight is None else goals_of(self.env, self.spec)
         self.experience = Experience(
-            config, self.spec, self._generator("replay"), self.device, self.goals
+            config,
+            len(self.spec.agents),
+            replay_fields(self.spec, self.goals),
+            self._generator("replay"),
+            self.device,
+            self.goals,
         )
         self.epoch = 0  # finished epochs
 

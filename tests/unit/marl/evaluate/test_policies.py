@@ -22,7 +22,12 @@ from marl.nets.config import NetConfig
 from marl.train.config import TrainConfig
 from marl.train.env import team_spec
 from marl.train.loop import train
-from marl.train.policy_file import PolicyCard, PolicyFileError, StoredPolicy
+from marl.train.policy_file import (
+    PolicyCard,
+    PolicyFileError,
+    StoredPolicy,
+    load_policy_file,
+)
 from tests.learning.lq_team import LqTeam
 from tests.learning.network_tasks import Cue
 from tests.unit.marl.evaluate.worlds import KEEP
@@ -89,6 +94,7 @@ def test_actions_are_bounded_and_each_clouds_own(data):
         }
         assert all((v.abs() <= 1).all() for v in actions.values())
     learned = load_policy("matd3", data=data)
+    learned.begin(LqTeam(1, 0), 1)
     alone = {agent: value[:1] for agent, value in obs.items()}
     for agent, value in learned.act(alone).items():
         assert torch.allclose(value, actions[agent][:1], atol=1e-6)
@@ -114,7 +120,7 @@ def test_baselines_file_from_another_version_is_refused(data, tmp_path):
 
 
 def test_name_in_tables_can_be_chosen(data):
-    stored = load_policy("matd3", data=data)
+    stored = load_policy_file(data / TRAINED_FOLDER / trained_policy_name("matd3", 2))
     assert LearnedPolicy(stored, name="champion").name == "champion"
 
 
