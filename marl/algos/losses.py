@@ -47,8 +47,8 @@ def clip_stacked_grad_norm(gradients: list[Tensor], limit: float) -> Tensor:
     Returns:
         (E,) norms before clipping.
     """
-    squares = [gradient.square().sum((1, 2)) for gradient in gradients]
-    norms = torch.stack(squares).sum(0).sqrt()
+    parts = [torch.linalg.vector_norm(gradient, dim=(1, 2)) for gradient in gradients]
+    norms = torch.linalg.vector_norm(torch.stack(parts), dim=0)
     scale = (limit / (norms + 1e-6)).clamp(max=1.0).view(-1, 1, 1)
     torch._foreach_mul_(gradients, [scale] * len(gradients))
     return norms

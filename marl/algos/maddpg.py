@@ -242,11 +242,12 @@ class Maddpg:
         residual = self.head.drawn(logits)
         mine = residual.transpose(0, 1)
         if self.config.is_team:
-            inputs = self._join(state, self.head.near(mine).flatten(1))
+            joint = self.head.near(mine)[None]  # (1, B, N, A)
         else:
             joint = torch.where(self.own, mine, batch.residual_BNA)  # (N, B, N, A)
-            inputs = self._join(state.expand(self.judged, *state.shape), joint.flatten(2))
-        value = self.critic(inputs, first=self.judged)[..., 0]
+        value = self.critic.beside(
+            state, joint.flatten(2) * self.config.action_gain, first=self.judged
+        )[..., 0]
         saturation = (logits.square() * self.mask[:, None]).sum((0, 2)).mean()
         loss = actor_loss(value, batch.weight_B) + self.config.residual_l2 * saturation
         norms = self._step(loss, self.actor.mlp, self.actor_optimiser)

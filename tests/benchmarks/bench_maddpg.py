@@ -7,11 +7,11 @@ both updated in every step, soft targets, clipping, Adam. "Lowe": a critic per a
 (`is_team=False`); "team": one critic.
 
 * "products": every matrix product that the update needs, forward and backward, with the same
-  shapes and threads, into memory that is there already, and nothing else. Per critic step: the target
-  actors, the target critics, the critics, and the critics' gradients by weights and hidden layers
-  (not by inputs). Per actor step: the actors, their gradients by weights and hidden layers, the
-  critics, and the critics' gradients by hidden layers and by the actions (not by the state or by
-  weights). The first layer's product with the state is counted once per member, as it must be.
+  shapes and threads, into memory that is there already, and nothing else. Per critic step: the
+  target actors, the target critics, the critics, and the critics' gradients by weights and hidden
+  layers (not by inputs). Per actor step: the actors, their gradients by weights and hidden layers,
+  the critics, and the critics' gradients by hidden layers and by the actions (not by the state or
+  by weights). The first layer's product with the state is counted once per member, as it must be.
   What it leaves out: normalisation, activations, losses, clipping, Adam, soft targets. Batched
   products are timed both as one call and member by member, and the faster counts.
 * "loop": the same update, agent by agent with `nn.Linear` and `nn.LayerNorm`, each agent with fused
@@ -29,6 +29,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -41,9 +42,11 @@ AGENTS, OBS, KNOBS, STATE = 4, 24, 5, 96
 SPEC = TeamSpec(tuple("abcd"), (OBS,) * AGENTS, (KNOBS,) * AGENTS, STATE)
 
 
-def learner(hidden: tuple[int, ...], *, is_team: bool) -> Maddpg:
+def learner(hidden: tuple[int, ...], *, is_team: bool, critic_lr: float = 1e-3) -> Maddpg:
     """Ours."""
-    config = MaddpgConfig(hidden=hidden, is_team=is_team, actor_warmup=0, residual_l2=0.0)
+    config = MaddpgConfig(
+        hidden=hidden, is_team=is_team, critic_lr=critic_lr, actor_warmup=0, residual_l2=0.0
+    )
     made = Maddpg(config, SPEC, torch.zeros(AGENTS, KNOBS), torch.Generator().manual_seed(0))
     made.observe(torch.randn(64, AGENTS, OBS), torch.randn(64, STATE))
     return made
@@ -132,20 +135,25 @@ def _plain(stack: StackedMLP, member: int) -> nn.Sequential:
 
 
 def check_same(rows: int) -> None:
-    """The loop and ours give the same weights.
+    """The loop and ours compute the same gradients.
+
+    Critics hardly move: Adam's first step is the gradient's sign, which is rounding where the
+    gradient is nothing, and actors would then follow different critics.
 
     Raises:
-        AssertionError: they do not.
+        RuntimeError: they do not.
     """
-    ours = learner((64, 64), is_team=False)
+    ours = learner((64, 64), is_team=False, critic_lr=1e-12)
     loop, batch = Loop(ours), random_batch(rows)
     loop.update(batch)
     ours.update(batch)
     for mine, theirs in ((ours.actor.mlp, loop.actors), (ours.critic, loop.critics)):
         for i in range(AGENTS):
-            weights = [layer.weight for layer in theirs[i] if isinstance(layer, nn.Linear)]
-            for stacked, single in zip(mine.weights, weights, strict=True):
-                assert torch.allclose(stacked[i], single.T, atol=2e-5), "the loop computes otherwise"
+            layers = [layer for layer in theirs[i] if isinstance(layer, nn.Linear)]
+            for stacked, single in zip(mine.weights, layers, strict=True):
+                error = (stacked.grad[i] - single.weight.grad.T).abs().max()
+                if error > 1e-4 * stacked.grad[i].abs().max():
+                    raise RuntimeError(f"the loop computes otherwise: {float(error)}")
 
 
 def products(hidden: Sequence[int], rows: int, *, is_team: bool) -> list[Callable[[], object]]:
@@ -166,21 +174,21 @@ def products(hidden: Sequence[int], rows: int, *, is_team: bool) -> list[Callabl
 def _forward(members: int, rows: int, widths: Sequence[int]) -> list[Callable[[], object]]:
     return [
         _product(torch.randn(members, rows, a), torch.randn(members, a, b))
-        for a, b in zip(widths, widths[1:], strict=False)
+        for a, b in pairwise(widths)
     ]
 
 
 def _by_weights(members: int, rows: int, widths: Sequence[int]) -> list[Callable[[], object]]:
     return [
         _product(torch.randn(members, rows, a).transpose(1, 2), torch.randn(members, rows, b))
-        for a, b in zip(widths, widths[1:], strict=False)
+        for a, b in pairwise(widths)
     ]
 
 
 def _by_inputs(members: int, rows: int, widths: Sequence[int]) -> list[Callable[[], object]]:
     return [
         _product(torch.randn(members, rows, b), torch.randn(members, a, b).transpose(1, 2))
-        for a, b in zip(widths, widths[1:], strict=False)
+        for a, b in pairwise(widths)
     ]
 
 
