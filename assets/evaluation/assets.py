@@ -30,7 +30,7 @@ def baseline_policies(
 ) -> Path:
     """Tune static peak provisioning, reactive target tracking, and the predictive rule."""
     from marl.evaluate.baselines import TuningBudget
-    from marl.evaluate.families import provisioning_families
+    from marl.evaluate.families import provisioning_beginnings, provisioning_families
     from marl.evaluate.policies import BASELINES_FILE
     from marl.evaluate.tuning import tune_baselines
     from marl.files import write_json
@@ -47,6 +47,7 @@ def baseline_policies(
         budget,
         profile.seed,
         reporter(context),
+        provisioning_beginnings(),
     )
     into = store.staging("baseline_policies")
     write_json(into / BASELINES_FILE.name, tuned.model_dump(mode="json"))

@@ -82,6 +82,15 @@ class BaselineFamily(Frozen):
         low, high, start = (np.append(*pair) for pair in zip(knobs, beside, strict=True))
         return low, high, start
 
+    def at_start(
+        self, known: NDArray[np.float64], rng: np.random.Generator
+    ) -> NDArray[np.float64]:
+        """(P, A + K) of knobs (P, A): every other rule at its start, the rest anywhere."""
+        low, high, start = (part[known.shape[1] :] for part in self.bounds())
+        beside = rng.uniform(low, high, (len(known), len(low)))
+        beside[::2] = start
+        return np.hstack([known, beside])
+
     def rule(self, row: Sequence[float]) -> dict[str, float]:
         """The rule's parameters at the end of a row of `bounds`' order."""
         values = list(row)[len(row) - len(self.parameters) :]
@@ -104,7 +113,7 @@ class TuningBudget(Frozen):
 
     @model_validator(mode="after")
     def _is_possible(self) -> "TuningBudget":
-        if self.continued > self.generations:
+        if self.continued >= self.generations:
             raise ValueError(
                 f"continued ({self.continued}) is part of generations ({self.generations})"
             )

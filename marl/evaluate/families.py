@@ -5,8 +5,9 @@ from typing import Final
 
 from marl.cloud.actions import encode, knobs
 from marl.cloud.types import SERVICES
-from marl.evaluate.baselines import BaselineFamily, JointAction
-from marl.evaluate.predictive import PARAMETERS
+from marl.evaluate.baselines import BaselineFamily, JointAction, Kind
+from marl.evaluate.predictive import PARAMETERS, first_rules
+from marl.evaluate.tuning import Begin
 
 # A careful engineer's autoscaler: HPA's usual 60 %, no floor, ten minutes before scaling in (the
 # default of a managed instance group), even over zones, a third of the data as free disk space, a
@@ -55,6 +56,11 @@ def provisioning_families() -> tuple[BaselineFamily, ...]:
         reactive,
         reactive.model_copy(update={**predictive, "continues": reactive.name}),
     )
+
+
+def provisioning_beginnings() -> dict[Kind, Begin]:
+    """How the search of a rule that continues another's begins (`tuning.tune_baselines`)."""
+    return {"predictive": first_rules}
 
 
 def _family(

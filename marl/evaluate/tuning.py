@@ -4,6 +4,7 @@ All candidates of a generation are played at once, in copies of the same weather
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,8 @@ from marl.train.seeding import derive_seed
 # (P, A + K) settings, all agents' knobs in a row and then the rule's parameters → (P, 2) mean
 # reward and mean cost objective per step of each, all in the same training episodes.
 Score = Callable[[NDArray[np.float64]], NDArray[np.float64]]
+# (P, A) good settings of the family that is continued → (P, A + K) first candidates.
+Begin = Callable[[NDArray[np.float64], np.random.Generator], NDArray[np.float64]]
 Say = Callable[[str], None]
 
 
@@ -30,6 +33,7 @@ def tune_baselines(
     budget: TuningBudget,
     seed: int,
     progress: Say | None = None,
+    begin: Mapping[Kind, Begin] = MappingProxyType({}),
 ) -> BaselineSet:
     """Search each family by differential evolution (Storn and Price 1997) on the training split.
 
@@ -42,6 +46,8 @@ def tune_baselines(
         budget: the same for every family.
         seed: of the search.
         progress: receives a line per family and generation.
+        begin: for kinds of rule that continue a search what makes first candidates of good
+            settings; the rule at its start otherwise.
 
     Returns:
         The best setting of each family and all trials. Same arguments, same result.
@@ -56,7 +62,8 @@ def tune_baselines(
         if family.continues is not None and family.continues not in tuned:
             raise ValueError(f"{family.name} continues {family.continues!r}, not tuned before it")
         before = tuned[family.continues] if family.continues else None
-        tuned[family.name] = _tune(family, before, scores[family.kind], budget, seed, say)
+        score, first = scores[family.kind], begin.get(family.kind, family.at_start)
+        tuned[family.name] = _tune(family, before, score, first, budget, seed, say)
     return BaselineSet(budget=budget, seed=seed, tuned=tuple(tuned.values()))
 
 
@@ -64,30 +71,25 @@ def _tune(
     family: BaselineFamily,
     before: TunedBaseline | None,
     score: Score,
+    begin: Begin,
     budget: TuningBudget,
     seed: int,
     say: Say,
 ) -> TunedBaseline:
     low, high, start = family.bounds()
     rng = np.random.default_rng(derive_seed(seed, "search", family.name))
-    first = rng.uniform(low, high, (budget.candidates, len(low)))
-    half = budget.candidates // 2
     if before is None:
         # Half of the first generation lies near the careful engineer's setting, half anywhere.
+        generations, inherited, half = budget.generations, 0, budget.candidates // 2
+        first = rng.uniform(low, high, (budget.candidates, len(low)))
         first[:half] = np.clip(start + 0.25 * (first[:half] - start), low, high)
         first[0] = start
-        generations, inherited = budget.generations, 0
     else:
-        # Known settings, half of them with the rule at its start, half with it anywhere.
         generations = budget.continued
         inherited = (budget.generations - generations) * budget.candidates
-        known = best_settings(before.trials[:inherited], budget.candidates) if inherited else []
-        width = len(low) - len(family.parameters)
-        first[:, :width] = start[:width]
-        for place, row in enumerate(known):
-            first[place, :width] = row
-        first[::2, width:] = start[width:]
-        first = np.clip(first, low, high)
+        known = best_settings(before.trials[:inherited], budget.candidates)
+        rows = np.array([known[place % len(known)] for place in range(budget.candidates)])
+        first = np.clip(begin(rows, rng), low, high)
     trials = search(family.name, (low, high), first, generations, score, rng, say)
     best = max(trials, key=lambda trial: trial.reward)
     return TunedBaseline(

@@ -89,7 +89,7 @@ def test_a_rule_that_continues_another_gets_the_same_number_of_trials_and_keeps_
     with pytest.raises(ValueError, match="rule continues 'free', not tuned before it"):
         tune_baselines([richer, FREE], scores, budget, 0)
     with pytest.raises(ValueError, match="is part of generations"):
-        TuningBudget(generations=3, continued=4)
+        TuningBudget(generations=3, continued=3)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from marl.cloud.actions import WIDTH, decode, row
 from marl.cloud.types import SERVICES
 from marl.envs import make
 from marl.evaluate.baselines import TunedBaseline, TuningBudget
-from marl.evaluate.families import provisioning_families
+from marl.evaluate.families import provisioning_beginnings, provisioning_families
 from marl.evaluate.policies import ConstantPolicy, baseline_policy
 from marl.evaluate.predictive import PARAMETERS, PredictivePolicy, floor_action, predicted_load
 from marl.evaluate.rollout import Labels, play_episodes
@@ -118,7 +118,9 @@ def test_on_periodic_demand_tuning_finds_a_rule_that_beats_the_tuned_reactive_on
     bounds = {"low": reactive.joint(low), "high": reactive.joint(high)}
     families = [one.model_copy(update=bounds) for one in (reactive, predictive)]
     scorer = EpisodeScorer(env, 0)
-    found = tune_baselines(families, scorer.by_kind(), budget, 0)
+    found = tune_baselines(
+        families, scorer.by_kind(), budget, 0, begin=provisioning_beginnings()
+    )
     tuned_reactive, tuned_predictive = found.tuned
     assert tuned_reactive.trial_count == tuned_predictive.trial_count
     assert tuned_predictive.reward > tuned_reactive.reward + 0.003
