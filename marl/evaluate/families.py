@@ -46,6 +46,11 @@ _STATIC_RANGES: Final = {
 }
 
 
+# Factors on the weight of performance along a frontier: normalised, the weights of cost and
+# performance go from .36 and .14 to .11 and .73.
+FRONTIER_FACTORS: Final = (0.25, 0.5, 2.0, 4.0)
+
+
 def provisioning_families() -> tuple[BaselineFamily, ...]:
     """Static peak provisioning, and target tracking with every knob free: reactive, predictive."""
     everything = {knob.name: (knob.low, knob.high) for agent in SERVICES for knob in knobs(agent)}
@@ -56,6 +61,11 @@ def provisioning_families() -> tuple[BaselineFamily, ...]:
         reactive,
         reactive.model_copy(update={**predictive, "continues": reactive.name}),
     )
+
+
+def frontier_families() -> tuple[BaselineFamily, ...]:
+    """Those a policy's cost at equal service level is measured against: all that scale."""
+    return tuple(family for family in provisioning_families() if family.name != "static_peak")
 
 
 def provisioning_beginnings() -> dict[Kind, Begin]:

@@ -1,4 +1,4 @@
-"""What a service level costs: a rule's own frontier of cost against SLO, and savings measured on it.
+"""What a service level costs: a rule's frontier of cost against SLO, and savings measured on it.
 
 "Cost saved" alone misleads, because the same policy moves along cost against service level. So a
 policy is compared with what the rule, tuned at several weights of cost, pays for the *same* service
@@ -10,12 +10,15 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from marl.frozen import Frozen
+from marl.train.seeding import derive_seed
 
 LEVEL: Final = 0.95
 _RESAMPLES: Final = 2000
+_FIGURES: Final = ("estimate", "lo", "hi", "slo", "inside", "lowest_slo", "highest_slo")
 
 
 @dataclass(frozen=True)
@@ -114,9 +117,7 @@ def saving_at_equal_slo(
     costs = np.stack([policy.cost, *(one.cost for one in frontier)])  # (1 + k, n)
     levels = np.stack([policy.slo, *(one.slo for one in frontier)])
     picks = rng.integers(0, costs.shape[1], (resamples, costs.shape[1]))
-    drawn = np.array(
-        [_saving(costs[:, pick].mean(1), levels[:, pick].mean(1)) for pick in picks]
-    )
+    drawn = np.array([_saving(costs[:, pick].mean(1), levels[:, pick].mean(1)) for pick in picks])
     inside = np.isfinite(drawn)
     estimate = _saving(costs.mean(1), levels.mean(1))
     points = levels[1:].mean(1)[efficient(costs[1:].mean(1), levels[1:].mean(1))]
@@ -131,6 +132,54 @@ def saving_at_equal_slo(
         frontier_slo=(float(points[0]), float(points[-1])),
         inside=float(inside.mean()),
     )
+
+
+def savings(
+    episodes: pl.DataFrame, frontier: pl.DataFrame, scenario: str, *, seed: int = 0
+) -> pl.DataFrame:
+    """Every policy's saving at equal service level against every baseline's frontier.
+
+    Args:
+        episodes: one row per policy, training seed and episode (`rollout`); training seeds of an
+            episode are averaged first.
+        frontier: the same episodes of the frontiers' points, with `family` and `factor`.
+        scenario: the one compared.
+        seed: of the bootstrap.
+
+    Returns:
+        Sorted by family and policy: `family`, `policy` and the fields of `Saving`.
+
+    Raises:
+        ValueError: episodes do not pair.
+    """
+    figures = pl.col("cost_usd", "slo_attainment").mean()
+    ours = episodes.filter(pl.col("scenario") == scenario)
+    ours = ours.group_by("policy", "episode").agg(figures).sort("policy", "episode")
+    points = frontier.filter(pl.col("scenario") == scenario).sort("family", "factor", "episode")
+    rows = []
+    for (family,), part in points.group_by("family", maintain_order=True):
+        settings = [one for _, one in part.group_by("factor", maintain_order=True)]
+        for (policy,), own in ours.group_by("policy", maintain_order=True):
+            numbers = {tuple(one["episode"].to_list()) for one in (own, *settings)}
+            if len(numbers) != 1:
+                raise ValueError(f"{policy} and the frontier of {family}: episodes do not pair")
+            rng = np.random.default_rng(derive_seed(seed, "saving", str(family), str(policy)))
+            saving = saving_at_equal_slo(_costs(own), [_costs(one) for one in settings], rng)
+            low, high = saving.frontier_slo
+            told = saving.model_dump(exclude={"frontier_slo"})
+            rows.append(
+                {"family": family, "policy": policy, **told, "lowest_slo": low, "highest_slo": high}
+            )
+    text, number = pl.String, pl.Float64
+    schema = dict.fromkeys(("family", "policy"), text) | dict.fromkeys(_FIGURES, number)
+    return pl.DataFrame(rows, schema=schema, orient="row").sort("family", "policy")
+
+
+def _costs(rows: pl.DataFrame) -> Costs:
+    cost, slo = (
+        rows[name].to_numpy().astype(np.float64) for name in ("cost_usd", "slo_attainment")
+    )
+    return Costs(cost, slo)
 
 
 def _saving(cost: NDArray[np.float64], level: NDArray[np.float64]) -> float:

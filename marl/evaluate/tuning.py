@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from marl.evaluate.baselines import (
     BaselineFamily,
     BaselineSet,
+    FrontierPoint,
     Kind,
     Trial,
     TunedBaseline,
@@ -20,7 +21,7 @@ from marl.evaluate.baselines import (
 from marl.train.seeding import derive_seed
 
 # (P, A + K) settings, all agents' knobs in a row and then the rule's parameters → (P, 2) mean
-# reward and mean cost objective per step of each, all in the same training episodes.
+# reward and mean performance objective per step of each, all in the same training episodes.
 Score = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 # (P, A) good settings of the family that is continued → (P, A + K) first candidates.
 Begin = Callable[[NDArray[np.float64], np.random.Generator], NDArray[np.float64]]
@@ -103,9 +104,88 @@ def _tune(
     )
 
 
-def best_settings(trials: Sequence[Trial], count: int) -> list[tuple[float, ...]]:
-    """The `count` best different settings tried, the best first; fewer where fewer were tried."""
-    ranked = sorted(trials, key=lambda trial: -trial.reward)
+def tune_frontier(
+    family: BaselineFamily,
+    tuned: TunedBaseline,
+    score: Score,
+    factors: Sequence[float],
+    budget: tuple[int, int],
+    weight: float,
+    seed: int,
+    progress: Say | None = None,
+) -> tuple[FrontierPoint, ...]:
+    """The family's best settings at several weights of performance, and so of cost.
+
+    Cheaper than as many searches: each continues from the settings that its baseline's own search
+    tried, ranked anew at the point's weights.
+
+    Args:
+        family: of the rule.
+        tuned: what its search found and tried.
+        score: plays candidates, the same as for `tuned`.
+        factors: on the weight of performance; 1, the baseline itself, is added.
+        budget: candidates of a generation, and generations, of each point's search.
+        weight: of performance in the reward.
+        seed: of the searches.
+        progress: receives a line per generation.
+
+    Returns:
+        By rising factor.
+    """
+    low, high, _ = family.bounds()
+    points = [FrontierPoint(factor=1.0, action=tuned.action, parameters=tuned.parameters, trials=0)]
+    count, generations = budget
+    for factor in factors:
+        more = (factor - 1.0) * weight
+        known = best_settings(tuned.trials, count, more)
+        first = np.array([known[place % len(known)] for place in range(count)])
+        name = f"{family.name}, performance x {factor:g}"
+        rng = np.random.default_rng(derive_seed(seed, "frontier", name))
+        trials = search(name, (low, high), first, generations, score, rng, progress, more)
+        (best,) = best_settings(trials, 1, more)
+        points.append(
+            FrontierPoint(
+                factor=factor,
+                action=family.joint(np.array(best)),
+                parameters=family.rule(best),
+                trials=len(trials),
+            )
+        )
+    return tuple(sorted(points, key=lambda point: point.factor))
+
+
+def with_frontiers(
+    found: BaselineSet,
+    families: Sequence[BaselineFamily],
+    scores: Mapping[Kind, Score],
+    factors: Sequence[float],
+    generations: int,
+    weight: float,
+    progress: Say | None = None,
+) -> BaselineSet:
+    """The same baselines, with the frontier of each of `families` (see `tune_frontier`)."""
+    tuned = {one.name: one for one in found.tuned}
+    budget = (found.budget.candidates, generations)
+    frontiers = {
+        one.name: tune_frontier(
+            one, tuned[one.name], scores[one.kind], factors, budget, weight, found.seed, progress
+        )
+        for one in families
+    }
+    return found.model_copy(update={"frontiers": frontiers})
+
+
+def best_settings(
+    trials: Sequence[Trial], count: int, more: float = 0.0
+) -> list[tuple[float, ...]]:
+    """The `count` best different settings tried, the best first; fewer where fewer were tried.
+
+    Args:
+        trials: those tried.
+        count: how many are wanted.
+        more: weight of performance beyond what the reward gives it.
+    """
+    ranked = sorted(trials, key=lambda trial: -(trial.reward + more * trial.performance))
     return list(dict.fromkeys(trial.knobs for trial in ranked))[:count]
 
 
@@ -116,8 +196,8 @@ def search(
     generations: int,
     score: Score,
     rng: np.random.Generator,
-    say: Say,
-    cost_weight: float = 0.0,
+    progress: Say | None = None,
+    more: float = 0.0,
 ) -> list[Trial]:
     """Differential evolution from the generation `first` on; every trial, in order.
 
@@ -128,15 +208,16 @@ def search(
         generations: the first included.
         score: plays candidates.
         rng: random state of the search.
-        say: receives a line per generation.
-        cost_weight: added to the weight that the reward gives to cost: what is climbed is
-            reward + `cost_weight` · cost.
+        progress: receives a line per generation.
+        more: weight of performance beyond what the reward gives it: what is climbed is reward +
+            `more` · performance.
 
     Raises:
         FloatingPointError: a score is not finite.
     """
     from scipy.optimize import differential_evolution
 
+    say = progress or (lambda _: None)
     low, high = bounds
     is_free = high > low
     candidates = len(first)
@@ -151,13 +232,13 @@ def search(
             bad = rows[~np.isfinite(scored).all(1)][0].tolist()
             raise FloatingPointError(f"{name}: no finite reward with the knobs {bad}")
         trials.extend(
-            Trial(knobs=tuple(row), reward=reward, cost=cost)
-            for row, (reward, cost) in zip(rows.tolist(), scored.tolist(), strict=True)
+            Trial(knobs=tuple(row), reward=reward, performance=performance)
+            for row, (reward, performance) in zip(rows.tolist(), scored.tolist(), strict=True)
         )
-        best = max(trial.reward + cost_weight * trial.cost for trial in trials)
+        best = max(trial.reward + more * trial.performance for trial in trials)
         generation = len(trials) // candidates
         say(f"{name}: generation {generation} of {generations}, best {best:+.4f}")
-        return np.asarray(-(scored @ np.array([1.0, cost_weight])))
+        return np.asarray(-(scored @ np.array([1.0, more])))
 
     if is_free.any():
         differential_evolution(

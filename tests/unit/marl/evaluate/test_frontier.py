@@ -1,11 +1,12 @@
 """Savings at equal service level: by hand, paired, and never by extrapolation."""
 
 import numpy as np
+import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from marl.evaluate.frontier import Costs, cost_at, efficient, saving_at_equal_slo
+from marl.evaluate.frontier import Costs, cost_at, efficient, saving_at_equal_slo, savings
 
 COST = np.array([10.0, 14.0, 12.0, 20.0])
 SLO = np.array([0.90, 0.98, 0.91, 0.97])  # the last is dearer and worse than the second
@@ -92,3 +93,25 @@ def test_every_frontier_rises_and_a_point_of_it_saves_nothing(points):
         assert dominating[kept].any()
     for index in kept:
         assert cost_at(float(slo[index]), cost, slo) == pytest.approx(cost[index])
+
+
+def test_the_savings_table_compares_every_policy_with_every_frontier():
+    episodes, frontier = [], []
+    for e in range(5):
+        for seed, cost in ((0, 11.4), (1, 12.0)):  # 11.7 on average
+            episodes.append(("replay", "apg", seed, e, cost, 0.945))
+        episodes.append(("replay", "reactive", None, e, 14.0, 0.98))
+        episodes.append(("other", "apg", 0, e, 1.0, 0.9))
+        for factor, cost, slo in zip((0.5, 1.0, 0.25, 2.0), COST, SLO, strict=True):
+            frontier.append(("replay", "reactive", factor, e, cost, slo))
+    names = ["scenario", "policy", "training_seed", "episode", "cost_usd", "slo_attainment"]
+    frame = pl.DataFrame(episodes, schema=names, orient="row")
+    points = pl.DataFrame(
+        frontier, schema=["scenario", "family", "factor", *names[3:]], orient="row"
+    )
+    table = savings(frame, points, "replay")
+    assert table["policy"].to_list() == ["apg", "reactive"]
+    assert table["estimate"].to_list() == pytest.approx([0.1, 0.0])
+    assert table["lowest_slo"].to_list() == pytest.approx([0.90, 0.90])
+    with pytest.raises(ValueError, match="do not pair"):
+        savings(frame, points.filter(pl.col("episode") < 4), "replay")
