@@ -170,7 +170,7 @@ def frontier_policies(folder: Path) -> list[tuple[str, float, Policy]]:
     """Every point of the tuned baselines' frontiers: baseline, factor on performance, policy."""
     stored = BaselineSet.model_validate_json((folder / BASELINES_FILE.name).read_text("utf-8"))
     kinds = {tuned.name: tuned.kind for tuned in stored.tuned}
-    points = []
+    points: list[tuple[str, float, Policy]] = []
     for name, frontier in stored.frontiers.items():
         for point in frontier:
             told = f"{name}, performance x {point.factor:g}"

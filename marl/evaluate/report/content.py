@@ -103,7 +103,7 @@ def _policies(inputs: ReportInputs) -> list[str]:
         raise ValueError(
             f"the reference policy {inputs.reference!r} has no episodes; there are: {names}"
         )
-    last = [inputs.reference, "static_peak", "random"]
+    last = [inputs.reference, "predictive", "static_peak", "random", "clairvoyant"]
     # Learned policies first: on a narrow screen they and the reference are what shows.
     return [n for n in names if n not in last] + [n for n in last if n in names]
 
