@@ -46,6 +46,9 @@ class Profile(dg.ConfigurableResource):
             same for each: settings per generation, generations, training episodes per setting.
         tuning_continued: of these generations, those that a rule which continues another's search
             has for itself.
+        frontier_generations: of the search for each further point of a cost-SLO frontier.
+        clairvoyant_iterations: gradient steps of the clairvoyant planner in the main scenario; 0
+            leaves it out.
         evaluation_episodes: paired held-out episodes for each scenario.
         scenarios: of `marl.envs.scenarios`, evaluated on, by name; the first is the main one.
     """
@@ -62,6 +65,8 @@ class Profile(dg.ConfigurableResource):
     tuning_candidates: int
     tuning_generations: int
     tuning_continued: int
+    frontier_generations: int
+    clairvoyant_iterations: int
     tuning_episodes: int
     evaluation_episodes: int
     scenarios: list[str]

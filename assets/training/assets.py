@@ -61,7 +61,7 @@ def trained_policies(
     import polars as pl
 
     from marl.evaluate.baselines import BaselineSet
-    from marl.evaluate.policies import BASELINES_FILE, trained_policy_name
+    from marl.evaluate.policies import BASELINES_FILE, REFERENCE, trained_policy_name
     from marl.train.loop import train
     from marl.train.tracking import MlflowTracker, register_policy
 
@@ -76,7 +76,7 @@ def trained_policies(
         result = train(
             config,
             world.make_env("mixed", "train"),
-            baselines.actions()["reactive"],
+            baselines.actions()[REFERENCE],
             store.working("checkpoints"),
             inputs_hash="-".join(inputs.values()),
             tracker=MlflowTracker(store.path / "mlflow", tags={"profile": profile.name}),
