@@ -16,7 +16,7 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from marl.algos.base import Batch, TeamSpec, soft_update
+from marl.algos.base import Batch, TeamSpec, named_by_agent, soft_update
 from marl.algos.losses import actor_loss, clip_stacked_grad_norm, critic_loss, td_target
 from marl.frozen import Frozen
 from marl.nets.actor import TeamActor
@@ -167,6 +167,11 @@ class Maddpg:
         """The actor to evaluate and to store."""
         return self.actor
 
+    def load_actor(self, state: Mapping[str, Any]) -> None:
+        """Begin as another learner's actors, normaliser included."""
+        self.actor.load_state_dict(state)
+        self.target_actor.load_state_dict(self.actor.mlp.state_dict())
+
     def update(self, batch: Batch) -> dict[str, Tensor]:
         """One critic step and, every `policy_delay`-th time after the warm-up, one actor step."""
         state = self.state_norm(batch.state_BS)
@@ -199,11 +204,13 @@ class Maddpg:
             target = td_target(returns, batch.discount_B, next_value)
         value = self._split(self.critic(self._join(state, batch.residual_BNA.flatten(1))))
         loss = critic_loss(value, target, batch.weight_B)
+        errors = ((value.detach() - target).square() * batch.weight_B).mean((0, 2))
         norms = self._step(loss, self.critic, self.critic_optimiser)
         # Averages per network, comparable whatever the number of agents.
         return {
             "critic_loss": loss.detach() / (value.shape[0] * value.shape[1]),
             "critic_grad_norm": norms.mean(),
+            **self._by_agent("critic_loss", errors),
             "value": value.detach().mean(),
             "target_std": target.std(),
         }
@@ -227,8 +234,16 @@ class Maddpg:
         return {
             "actor_loss": loss.detach() / self.judged,
             "actor_grad_norm": norms.mean(),
+            **self._by_agent("actor_grad_norm", norms),
+            **self._by_agent("actor_loss", -(value.detach() * batch.weight_B).mean(-1)),
             "residual_rms": residual.detach().square().mean().sqrt(),
         }
+
+    def _by_agent(self, name: str, values: Tensor) -> dict[str, Tensor]:
+        """`name/agent` → its figure, where there is one for each agent."""
+        if len(values) != len(self.spec.agents):
+            return {}  # of the team as a whole
+        return named_by_agent(name, self.spec.agents, values)
 
     def _join(self, state: Tensor, residual: Tensor) -> Tensor:
         """What critics see: (..., S) state beside (..., N·A) all agents' residuals."""

@@ -114,6 +114,7 @@ class Trainer:
                 counts[name] = counts.get(name, 0) + 1
         self.epoch += 1
         means = {name: float(total) / counts[name] for name, total in sums.items()}
+        means["exploration/sigma"] = sigma
         refuse_divergence(means, self.learner, self.epoch)
         return means
 
@@ -155,7 +156,7 @@ class Trainer:
         residual = self.learner.act(obs_BNF, self.noise.sample(sigma))
         action = self.learner.actor.action(residual)
         hold = self.config.hold_steps
-        step = held_step(self.env, self.spec.unpack_actions(action), hold)
+        step = held_step(self.env, self.spec.unpack_actions(action), hold, has_terms=True)
         reward = earned = torch.stack([step.reward[agent] for agent in self.spec.agents], 1)
         if self.shadow is not None:
             beside = held_step(self.shadow, self.baseline_actions, hold).reward
@@ -178,7 +179,7 @@ class Trainer:
         measured = {
             f"reward/{agent}": earned[:, i].mean() for i, agent in enumerate(self.spec.agents)
         }
-        return self.spec.pack_obs(step.obs), {"reward": earned.mean(), **measured}
+        return self.spec.pack_obs(step.obs), {"reward": earned.mean(), **measured, **step.terms}
 
     def _batch(self) -> Batch:
         config = self.config
