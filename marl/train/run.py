@@ -143,7 +143,7 @@ class Run:
                 self.climb.load_state_dict(stored["climb"])
             return
         if inputs.teacher is not None:
-            start_from(self.trainer, config, inputs.teacher)
+            start_from(self.trainer, inputs.baseline, inputs.teacher)
         self.record.evaluate(self.trainer)
 
 

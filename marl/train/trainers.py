@@ -28,6 +28,10 @@ class AnyLearner(Protocol):
         """The actors, without exploration."""
         ...
 
+    def load_actor(self, state: Mapping[str, Any], /) -> None:
+        """Begin as another learner's actors; a learner without it refuses teachers."""
+        ...
+
 
 class AnyTrainer(Protocol):
     """What `marl.train.loop` asks of a trainer: off-policy, on-policy, first-order."""
