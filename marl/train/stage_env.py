@@ -196,7 +196,9 @@ class StageRollout:
 
     def terms(self) -> dict[str, Tensor]:
         """Means of the reward's named terms over the last `advance`, of parts that tell them."""
-        told = [getattr(rollout, "terms", dict)() for rollout in self._rollouts]
+        told: list[dict[str, Tensor]] = [
+            getattr(rollout, "terms", dict)() for rollout in self._rollouts
+        ]
         weights = [clouds / sum(self._clouds) for clouds in self._clouds]
         return {
             name: torch.stack([w * one[name] for w, one in zip(weights, told, strict=True)]).sum()

@@ -22,15 +22,29 @@ from marl.train.trainers import build_trainer
 EPISODE, HOLD, HORIZON = 8, 2, 3
 LAST = EPISODE - HOLD  # the step of the last decision
 SCENARIO = "mixed"
+START = provisioning_families()[1].start
+
+
+class Episode:
+    """What an environment was told and what it showed, in order."""
+
+    def __init__(self):
+        self.played, self.seen, self.foreseen = [], [], []
 
 
 class Changed(BatchedEnv):
-    """Weather as ever before step `since`; from there on that of another seed.
-
-    Keeps every action that it is given, and every state and observation that it shows.
-    """
+    """Weather as ever before step `since`; from there on that of another seed."""
 
     since = EPISODE
+
+    def __init__(self, *args):
+        super().__init__(*args)
+        self.episodes = []
+
+    @property
+    def whole(self):
+        """The last episode that was played to its end."""
+        return [one for one in self.episodes if len(one.played) == EPISODE][-1]
 
     def _begin(self):
         super()._begin()
@@ -51,48 +65,48 @@ class Changed(BatchedEnv):
             due=due,
             outlook=torch.cat((ours.outlook[:since], theirs.outlook[since:])),
         )
-        self.played, self.seen, self.foreseen = [], [self._features.clone()], []
+        self.episodes.append(Episode())
 
     def twin(self):
         other = super().twin()
-        other.played, other.seen, other.foreseen = [], [], []
+        other.episodes = [Episode()]
         return other
 
     def step(self, actions):
-        self.played.append({agent: value.clone() for agent, value in actions.items()})
-        step = super().step(actions)
-        if self._step:  # not the next episode's first
-            self.seen.append(self._features.clone())
-        return step
+        now = self.episodes[-1]
+        now.played.append({agent: value.clone() for agent, value in actions.items()})
+        now.seen.append(self._features.clone())
+        return super().step(actions)
 
     def future(self, horizon):
-        self.foreseen.append(super().future(horizon))
-        return self.foreseen[-1]
+        shown = super().future(horizon)
+        self.episodes[-1].foreseen.append(shown)
+        return shown
 
     def differentiable(self):
         return Recording(self)
 
 
 class Recording(CloudRollout):
-    """The smooth cloud in the same weather, told of in the environment's lists."""
+    """The smooth cloud in the same weather, told of in the environment's episode."""
 
     def __init__(self, env):
         super().__init__(env.cloud, env.weather, env.cloud_state)
-        self.env = env
+        self.episode = env.episodes[-1]
 
     def advance(self, actions, steps):
-        self.env.played += [{a: value.detach().clone() for a, value in actions.items()}] * steps
+        told = {agent: value.detach().clone() for agent, value in actions.items()}
+        self.episode.played += [told] * steps
         return super().advance(actions, steps)
 
     def future(self, horizon):
         shown = super().future(horizon)
-        self.env.foreseen.append(shown)
+        self.episode.foreseen.append(shown)
         return shown
 
     def fork(self):
         other = super().fork()
-        other.env = copy.copy(self.env)
-        other.env.played, other.env.foreseen = [], []
+        other.episode = Episode()
         return other
 
 
@@ -102,8 +116,7 @@ def reference():
 
 
 def world(since, reference):
-    """Environments whose weather changes at step `since`; each keeps the episode it was last in."""
-    made = []
+    """Environments whose weather changes at step `since`."""
 
     def make_env(num_envs, seed):
         env = make(
@@ -112,11 +125,9 @@ def world(since, reference):
         )  # fmt: skip
         changed = Changed(env.cloud, env.generator, num_envs, EPISODE, seed)
         changed.since = since
-        # An epoch's last step begins another episode: a copy of the lists is taken before.
-        made.append(changed)
         return changed
 
-    return make_env, made
+    return make_env
 
 
 def config_of(name, horizon=HORIZON):
@@ -130,11 +141,10 @@ def config_of(name, horizon=HORIZON):
 
 
 def both(name, since, reference, call, state=None):
-    """What `call(trainer)` told the world of each kind, and the trainers."""
+    """What `call(trainer)` returns in the world as ever and in the changed one; the trainers."""
     kept, trainers = [], []
     for when in (EPISODE, since):
-        make_env, _ = world(when, reference)
-        trainer = build_trainer(config_of(name), make_env, provisioning_families()[1].start)
+        trainer = build_trainer(config_of(name), world(when, reference), START)
         if state is not None:
             trainer.load_state_dict(copy.deepcopy(state))
         kept.append(call(trainer))
@@ -151,41 +161,35 @@ def test_what_comes_after_the_last_decision_changes_no_action_but_what_critics_s
     """The first epoch, exploration included: all decisions come before the worlds part."""
 
     def epoch(trainer):
-        return Kept(trainer.env, trainer.run_epoch)
+        trainer.run_epoch()
+        return trainer.env.whole
 
     (ours, theirs), (one, two) = both(name, LAST + 1, reference, epoch)
     assert all(is_same(a, b) for a, b in zip(ours.played, theirs.played, strict=True))
     for key, value in one.learner.policy().norm.state_dict().items():
         assert torch.equal(value, two.learner.policy().norm.state_dict()[key]), key
-    small = build_trainer(
-        config_of(name, 0), world(EPISODE, reference)[0], provisioning_families()[1].start
-    )
+    small = build_trainer(config_of(name, 0), world(EPISODE, reference), START)
     has_central_critic = small.spec.state_size > 0
     assert one.spec.state_size - small.spec.state_size == 5 * HORIZON * has_central_critic
     assert one.spec.obs_sizes == small.spec.obs_sizes
     if has_central_critic:
-        assert any(
-            not torch.equal(a, b) for a, b in zip(ours.foreseen, theirs.foreseen, strict=True)
-        )
+        assert not is_same(*(dict(enumerate(one.foreseen)) for one in (ours, theirs)))
         norms = [trainer.learner.state_norm.mean for trainer in (one, two)]
         assert not torch.equal(*norms)
 
 
 @pytest.mark.parametrize("name", learner_names())
 def test_a_trained_policy_decides_by_the_present_alone(name, reference):
-    make_env, _ = world(EPISODE, reference)
-    trainer = build_trainer(config_of(name), make_env, provisioning_families()[1].start)
+    trainer = build_trainer(config_of(name), world(EPISODE, reference), START)
     for _ in range(3):
         trainer.run_epoch()
     since = HOLD + 1  # within the second decision
 
     def judge(trainer):
-        return Kept(trainer.held_in_env, trainer.held_in_rewards)
+        trainer.held_in_rewards()
+        return trainer.held_in_env.whole
 
     (ours, theirs), _ = both(name, since, reference, judge, trainer.state_dict())
     for t in range(EPISODE):
         assert is_same(ours.played[t], theirs.played[t]) == (t < 2 * HOLD), t
-    assert all(
-        torch.equal(a, b) for a, b in zip(ours.seen[:since], theirs.seen[:since], strict=True)
-    )
-    assert not torch.equal(ours.seen[since + 1], theirs.seen[since + 1])  # there was a difference
+        assert torch.equal(ours.seen[t], theirs.seen[t]) == (t <= since), t
