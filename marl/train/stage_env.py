@@ -65,7 +65,7 @@ class StageEnv:
         self._adopt(tuple(plan()))
         first = self._envs[0]
         self.agents = tuple(first.agents)
-        self.num_envs = sum(part.clouds for part in self._parts)
+        self.num_envs = sum(env.num_envs for env in self._envs)
         self.observation_spec, self.action_spec = first.observation_spec, first.action_spec
 
     @property

@@ -3,6 +3,8 @@
 import re
 import time
 
+import pytest
+
 from marl.train.figures import Speedometer, move_bar, progress_bar
 from marl.train.loop import train
 from tests.unit.marl.train.conftest import BASELINE, make_env, small_config
@@ -30,6 +32,7 @@ def test_speed_is_what_came_since():
     speed = Speedometer(1000, 10)
     time.sleep(0.01)
     figures = speed.read(3000, 20)
-    assert figures["speed/env_steps_per_s"] / figures["speed/updates_per_s"] == 200
+    rate = figures["speed/env_steps_per_s"] / figures["speed/updates_per_s"]
+    assert rate == pytest.approx(200)
     assert 0 < figures["speed/updates_per_s"] < 1000
     assert figures["resources/cpu_s"] > 0
