@@ -11,7 +11,6 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from marl.train.loop import train
 from marl.train.tensorboard_tracker import TensorBoardTracker
-from marl.train.tracking import MlflowTracker, Trackers, mlflow_client
 from tests.unit.marl.train.conftest import BASELINE, make_env, small_config
 from tests.unit.marl.train.test_divergence import poison_once
 
@@ -59,7 +58,6 @@ import os, signal, sys
 from pathlib import Path
 from marl.train import loop, trainer
 from marl.train.tensorboard_tracker import TensorBoardTracker
-from marl.train.tracking import MlflowTracker, Trackers
 from tests.unit.marl.train.conftest import BASELINE, make_env, small_config
 root = Path(sys.argv[1])
 run = trainer.Trainer.run_epoch
@@ -68,8 +66,8 @@ def run_epoch(self):
         os.kill(os.getpid(), signal.SIGKILL)
     return run(self)
 trainer.Trainer.run_epoch = run_epoch
-trackers = Trackers(MlflowTracker(root / "mlflow"), TensorBoardTracker(root / "tensorboard"))
-loop.train(small_config(), make_env, BASELINE, root / "runs", tracker=trackers)
+tracker = TensorBoardTracker(root / "tensorboard")
+loop.train(small_config(), make_env, BASELINE, root / "runs", tracker=tracker)
 """
 
 
@@ -85,15 +83,11 @@ def test_a_resumed_run_appends_and_doubles_nothing(tmp_path):
     assert process.returncode == -signal.SIGKILL, process.stderr.decode()
     before = scalars(tmp_path / "tensorboard")[1]["reward"]
     assert [step for step, _ in before] == [200, 400, 600, 800, 1000]
-    trackers = Trackers(
-        MlflowTracker(tmp_path / "mlflow"), TensorBoardTracker(tmp_path / "tensorboard")
-    )
-    result = train(small_config(), make_env, BASELINE, tmp_path / "runs", tracker=trackers)
+    tracker = TensorBoardTracker(tmp_path / "tensorboard")
+    train(small_config(), make_env, BASELINE, tmp_path / "runs", tracker=tracker)
     rewards = scalars(tmp_path / "tensorboard")[1]["reward"]
     assert [step for step, _ in rewards] == [200 * epoch for epoch in range(1, 7)]
     assert rewards[:5] == before
-    history = mlflow_client(tmp_path / "mlflow").get_metric_history(result.run_id, "reward")
-    assert [point.step for point in history] == [200 * epoch for epoch in range(1, 7)]
 
 
 def test_a_run_that_went_back_shows_what_counted(tmp_path, monkeypatch):
