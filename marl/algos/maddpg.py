@@ -20,7 +20,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from marl.algos.action_heads import ChoiceHead, ResidualHead
-from marl.algos.base import Batch, TeamSpec, soft_update
+from marl.algos.base import Batch, TeamSpec, named_by_agent, soft_update
 from marl.algos.losses import actor_loss, clip_stacked_grad_norm, critic_loss, td_target
 from marl.frozen import Frozen
 from marl.nets.actor import TeamActor
@@ -227,11 +227,13 @@ class Maddpg:
         value = self._split(self.critic(self._join(state, batch.residual_BNA.flatten(1))))
         self._error_CNB = value.detach() - target
         loss = critic_loss(value, target, batch.weight_B)
+        errors = ((value.detach() - target).square() * batch.weight_B).mean((0, 2))
         norms = self._step(loss, self.critic, self.critic_optimiser)
         # Averages per network, comparable whatever the number of agents.
         return {
             "critic_loss": loss.detach() / (value.shape[0] * value.shape[1]),
             "critic_grad_norm": norms.mean(),
+            **self._by_agent("critic_loss", errors),
             "value": value.detach().mean(),
             "target_std": target.std(),
         }
@@ -254,6 +256,8 @@ class Maddpg:
         return {
             "actor_loss": loss.detach() / self.judged,
             "actor_grad_norm": norms.mean(),
+            **self._by_agent("actor_grad_norm", norms),
+            **self._by_agent("actor_loss", -(value.detach() * batch.weight_B).mean(-1)),
             "residual_rms": residual.detach().square().mean().sqrt(),
         }
 
@@ -261,6 +265,12 @@ class Maddpg:
         """(N, B, A) what actors, or their targets, say before the head makes an action of it."""
         output: Tensor = network(self.actor.norm(obs_BNF).transpose(0, 1))
         return output
+
+    def _by_agent(self, name: str, values: Tensor) -> dict[str, Tensor]:
+        """`name/agent` → its figure, where there is one for each agent."""
+        if len(values) != len(self.spec.agents):
+            return {}  # of the team as a whole
+        return named_by_agent(name, self.spec.agents, values)
 
     def _join(self, state: Tensor, residual: Tensor) -> Tensor:
         """What critics see: (..., S) state beside (..., N·A) all agents' residuals."""

@@ -16,7 +16,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from marl.algos.base import TeamSpec
+from marl.algos.base import TeamSpec, named_by_agent
 from marl.algos.losses import clip_stacked_grad_norm
 from marl.algos.ppo_losses import clipped_surrogate, value_loss
 from marl.algos.returns import gae
@@ -185,6 +185,10 @@ class Mappo:
         """The actor to evaluate and to store."""
         return self.actor
 
+    def load_actor(self, state: Mapping[str, Any]) -> None:
+        """Begin as another learner's actors, normaliser included; exploration stays as it is."""
+        self.actor.load_state_dict(state)
+
     def update(
         self, rollout: Rollout, gamma: float, *, is_critic_only: bool = False
     ) -> dict[str, Tensor]:
@@ -219,7 +223,7 @@ class Mappo:
                 )
                 measured = {
                     "critic_loss": loss.detach() / self.judged,
-                    "critic_grad_norm": self._step(loss, self.critic_optimiser),
+                    "critic_grad_norm": self._step(loss, self.critic_optimiser).mean(),
                 }
                 if not is_critic_only:
                     measured |= self._update_actor(
@@ -279,11 +283,15 @@ class Mappo:
         spread = entropy(log_sigma, mask)
         if self.config.entropy_weight:
             loss = loss - self.config.entropy_weight * spread.mean(0).sum()
-        norm = self._step(loss, self.actor_optimiser)
+        norms = self._step(loss, self.actor_optimiser)
+        agents, spread = self.spec.agents, spread.detach()
         return {
             "actor_loss": loss.detach() / len(self.mask),
-            "actor_grad_norm": norm,
-            "entropy": spread.detach().mean(),
+            "actor_grad_norm": norms.mean(),
+            **named_by_agent("actor_grad_norm", agents, norms),
+            "entropy": spread.mean(),
+            **named_by_agent("entropy", agents, spread.mean(0)),
+            "exploration/sigma": (log_sigma.detach().exp() * mask).sum() / mask.sum(),
             "kl": (ratio - 1 - change).detach().mean(),  # k3 of Schulman 2020: never negative
             "clip_fraction": ((ratio - 1).abs() > self.config.clip).to(torch.float32).mean(),
         }
@@ -304,14 +312,14 @@ class Mappo:
         return value
 
     def _step(self, loss: Tensor, optimiser: torch.optim.Optimizer) -> Tensor:
-        """One optimiser step, gradients clipped per network; the mean norm before."""
+        """One optimiser step, gradients clipped per network; (E,) norms before."""
         parameters = [one for group in optimiser.param_groups for one in group["params"]]
         gradients = list(torch.autograd.grad(loss, parameters))
         norms = clip_stacked_grad_norm(gradients, self.config.grad_limit)
         for parameter, gradient in zip(parameters, gradients, strict=True):
             parameter.grad = gradient
         optimiser.step()
-        return norms.mean()
+        return norms
 
     def state_dict(self) -> dict[str, Any]:
         """Networks, optimisers, statistics, counter, random state."""
