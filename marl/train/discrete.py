@@ -92,7 +92,7 @@ class DiscreteTrainer:
             rows.append(measured)
         self.epoch += 1
         means = {name: float(sum(row[name] for row in rows)) / len(rows) for name in rows[0]}
-        means["epsilon"] = self.learner.epsilon
+        means["exploration/epsilon"] = self.learner.epsilon
         refuse_divergence(means, self.learner, self.epoch)
         return means
 
