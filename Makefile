@@ -11,10 +11,10 @@ PYTEST_WORKERS ?= 2
 export PROFILE
 
 .DEFAULT_GOAL := help
-.PHONY: help env report test dev check bench mlflow clean
+.PHONY: help env report test dev check bench mlflow tensorboard clean
 
 help: ## what there is
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 13
 
 env: $(READY) ## the virtual environment, pinned by constraints.txt
 
@@ -44,6 +44,9 @@ dev: $(READY) ## the Dagster UI with the nightly schedule running, on http://127
 
 mlflow: $(READY) ## the training runs in MLflow's UI, on http://127.0.0.1:5000
 	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow ui --workers 1 --backend-store-uri "sqlite:///$${STRATOFORM_DATA:-$(CURDIR)/data}/mlflow/mlflow.db"
+
+tensorboard: $(READY) ## the training runs in TensorBoard, on http://127.0.0.1:6006
+	$(BIN)/tensorboard --logdir "$${STRATOFORM_DATA:-$(CURDIR)/data}/tensorboard" --host 127.0.0.1 --port 6006
 
 bench: $(READY) ## speed, as ratios against peers in the same run
 	$(BIN)/python -m tests.benchmarks

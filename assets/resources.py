@@ -1,6 +1,9 @@
 """Typed resources that asset bodies ask for. Their instances are made in `pipelines`."""
 
+from typing import Any
+
 import dagster as dg
+from pydantic import Field
 
 
 class TraceSettings(dg.ConfigurableResource):
@@ -31,6 +34,26 @@ class TraceSettings(dg.ConfigurableResource):
     billing_project: str = ""
 
 
+class TrainingPlan(dg.Config):
+    """How one policy is trained; what it does not say is `marl.train.config.TrainConfig`'s.
+
+    Attributes:
+        learner: the algorithm; empty: the policy's own name.
+        steps: environment steps of one training, summed over its clouds; they are spread over
+            epochs of one episode in all clouds.
+        clouds: trained in together.
+        warm_start: policy of the same profile whose actors training starts from, seed by seed;
+            empty: none.
+        settings: further fields of `TrainConfig`, those of `learner` among them.
+    """
+
+    learner: str = ""
+    steps: int
+    clouds: int = 1024
+    warm_start: str = ""
+    settings: dict[str, Any] = Field(default_factory=dict)
+
+
 class Profile(dg.ConfigurableResource):
     """One set of knobs that scales everything: quick (minutes), standard (an hour), full (paper).
 
@@ -39,13 +62,15 @@ class Profile(dg.ConfigurableResource):
         seed: seed of everything random.
         embedded_days, embedded_jobs_per_hour, embedded_machines: size of the synthetic trace.
         episode_steps: steps of 5 minutes in an episode.
-        algorithms: learners trained, by name.
-        training_seeds: independent trainings of each learner.
-        training_steps: environment steps of one training, summed over its clouds.
+        training: what is trained and how long, by the name that tables call the policy.
+        training_seeds: independent trainings of each policy.
         tuning_candidates, tuning_generations, tuning_episodes: budget of every tuned baseline, the
             same for each: settings per generation, generations, training episodes per setting.
         tuning_continued: of these generations, those that a rule which continues another's search
             has for itself.
+        frontier_generations: of the search for each further point of a cost-SLO frontier.
+        clairvoyant_iterations: gradient steps of the clairvoyant planner in the main scenario; 0
+            leaves it out.
         evaluation_episodes: paired held-out episodes for each scenario.
         scenarios: of `marl.envs.scenarios`, evaluated on, by name; the first is the main one.
     """
@@ -56,12 +81,13 @@ class Profile(dg.ConfigurableResource):
     embedded_jobs_per_hour: float
     embedded_machines: int
     episode_steps: int
-    algorithms: list[str]
+    training: dict[str, TrainingPlan]
     training_seeds: int
-    training_steps: int
     tuning_candidates: int
     tuning_generations: int
     tuning_continued: int
+    frontier_generations: int
+    clairvoyant_iterations: int
     tuning_episodes: int
     evaluation_episodes: int
     scenarios: list[str]

@@ -1,8 +1,12 @@
-"""Run profiles: one set of knobs that scales the whole lineage. Nothing else switches on a name."""
+"""Run profiles: one set of knobs that scales the whole lineage. Nothing else switches on a name.
+
+First-order learners (APG) pay several times as much for a step and learn more from it: they get
+fewer clouds and an eighth of MADDPG's steps (docs/learning.md).
+"""
 
 from typing import Final
 
-from assets.resources import Profile
+from assets.resources import Profile, TrainingPlan
 
 PROFILES: Final = {
     # Minutes on 2 cores: proves the way from trace to Terraform, and that learning pays.
@@ -12,12 +16,16 @@ PROFILES: Final = {
         embedded_jobs_per_hour=120.0,
         embedded_machines=100,
         episode_steps=144,
-        algorithms=["maddpg", "apg"],
+        training={
+            "maddpg": TrainingPlan(steps=3_500_000),
+            "apg": TrainingPlan(steps=437_500, clouds=256),
+        },
         training_seeds=1,
-        training_steps=3_500_000,
         tuning_candidates=48,
         tuning_generations=120,
         tuning_continued=30,
+        frontier_generations=2,
+        clairvoyant_iterations=0,
         tuning_episodes=32,
         evaluation_episodes=64,
         scenarios=["replay", "mixed_steady", "mixed_burst", "mixed_cyclical"],
@@ -29,12 +37,16 @@ PROFILES: Final = {
         embedded_jobs_per_hour=240.0,
         embedded_machines=200,
         episode_steps=288,
-        algorithms=["maddpg", "apg"],
+        training={
+            "maddpg": TrainingPlan(steps=20_000_000),
+            "apg": TrainingPlan(steps=2_500_000, clouds=256),
+        },
         training_seeds=3,
-        training_steps=20_000_000,
         tuning_candidates=64,
         tuning_generations=160,
         tuning_continued=60,
+        frontier_generations=20,
+        clairvoyant_iterations=100,
         tuning_episodes=64,
         evaluation_episodes=256,
         scenarios=["replay", "mixed_steady", "mixed_burst", "mixed_cyclical"],
@@ -46,12 +58,16 @@ PROFILES: Final = {
         embedded_jobs_per_hour=800.0,
         embedded_machines=400,
         episode_steps=288,
-        algorithms=["maddpg", "apg"],
+        training={
+            "maddpg": TrainingPlan(steps=60_000_000),
+            "apg": TrainingPlan(steps=7_500_000, clouds=256),
+        },
         training_seeds=5,
-        training_steps=60_000_000,
         tuning_candidates=128,
         tuning_generations=200,
         tuning_continued=80,
+        frontier_generations=40,
+        clairvoyant_iterations=200,
         tuning_episodes=128,
         evaluation_episodes=512,
         scenarios=["replay", "mixed_steady", "mixed_burst", "mixed_cyclical"],

@@ -15,11 +15,10 @@ from assets.training.assets import load_world
 if TYPE_CHECKING:
     from marl.evaluate.baselines import BaselineSet
 
-REFERENCE = "reactive"  # what every difference is measured against
-
 
 @dg.asset(
-    description="Rule-based baselines, tuned on the training part, each with the same budget."
+    description="Rule-based baselines, tuned on the training part, each with the same budget; and "
+    "what they would be at other weights of performance and cost."
 )
 def baseline_policies(
     context: dg.AssetExecutionContext,
@@ -29,10 +28,16 @@ def baseline_policies(
     store: Store,
 ) -> Path:
     """Tune static peak provisioning, reactive target tracking, and the predictive rule."""
+    from marl.cloud.config import CloudConfig
     from marl.evaluate.baselines import TuningBudget
-    from marl.evaluate.families import provisioning_families
+    from marl.evaluate.families import (
+        FRONTIER_FACTORS,
+        frontier_families,
+        provisioning_beginnings,
+        provisioning_families,
+    )
     from marl.evaluate.policies import BASELINES_FILE
-    from marl.evaluate.tuning import tune_baselines
+    from marl.evaluate.tuning import tune_baselines, with_frontiers
     from marl.files import write_json
 
     world = load_world(workload_model, price_catalog, profile)
@@ -41,12 +46,19 @@ def baseline_policies(
         generations=profile.tuning_generations,
         continued=profile.tuning_continued,
     )
+    scores = world.scorer(profile.tuning_episodes, profile.seed).by_kind()
+    say = reporter(context)
     tuned = tune_baselines(
-        provisioning_families(),
-        world.scorer(profile.tuning_episodes, profile.seed).by_kind(),
-        budget,
-        profile.seed,
-        reporter(context),
+        provisioning_families(), scores, budget, profile.seed, say, provisioning_beginnings()
+    )
+    tuned = with_frontiers(
+        tuned,
+        frontier_families(),
+        scores,
+        FRONTIER_FACTORS,
+        profile.frontier_generations,
+        CloudConfig(**world.overrides).weights.performance,
+        say,
     )
     into = store.staging("baseline_policies")
     write_json(into / BASELINES_FILE.name, tuned.model_dump(mode="json"))
@@ -70,8 +82,17 @@ def evaluation_episodes(
     """Play every policy in every scenario, compare, and keep one episode step by step."""
     import polars as pl
 
-    from marl.evaluate.statistics import compare
-    from marl.evaluate.study import load_policies, play, tell_episode
+    from marl.evaluate.clairvoyant import ClairvoyantPolicy
+    from marl.evaluate.frontier import savings
+    from marl.evaluate.policies import REFERENCE
+    from marl.evaluate.statistics import compare, gap_closed
+    from marl.evaluate.study import (
+        load_policies,
+        plan_episodes,
+        play,
+        play_frontiers,
+        tell_episode,
+    )
 
     world = load_world(workload_model, price_catalog, profile)
     policies = load_policies(trained_policies, baseline_policies)
@@ -79,8 +100,18 @@ def evaluation_episodes(
     episodes = play(
         policies, world, profile.scenarios, profile.evaluation_episodes, profile.seed, say
     )
+    played = (world, profile.scenarios[0], profile.evaluation_episodes, profile.seed)
+    if profile.clairvoyant_iterations:
+        planned = plan_episodes(baseline_policies, *played, profile.clairvoyant_iterations, say)
+        episodes = pl.concat([episodes, planned])
+    frontier = play_frontiers(baseline_policies, *played, say)
     into = store.staging("evaluation_episodes")
     (into / "rows").mkdir()
+    frontier.write_parquet(into / "frontier.parquet", compression="zstd")
+    saved = savings(episodes, frontier, profile.scenarios[0], seed=profile.seed)
+    saved.write_parquet(into / "savings.parquet")
+    gap = gap_closed(episodes, REFERENCE, ClairvoyantPolicy.name, seed=profile.seed)
+    gap.write_parquet(into / "gap.parquet")
     episodes.write_parquet(into / "rows" / "part-000000.parquet", compression="zstd")
     compared = compare(episodes, REFERENCE, seed=profile.seed)
     compared.write_parquet(into / "comparisons.parquet")
@@ -116,7 +147,7 @@ def eval_report(
     import polars as pl
 
     from marl.evaluate.baselines import BaselineSet
-    from marl.evaluate.policies import BASELINES_FILE
+    from marl.evaluate.policies import BASELINES_FILE, REFERENCE
     from marl.evaluate.report.content import ReportInputs
     from marl.evaluate.report.page import write_report
     from marl.features.cache import build_cache
@@ -133,6 +164,9 @@ def eval_report(
             comparisons=pl.read_parquet(evaluation_episodes / "comparisons.parquet"),
             trajectories={str(name): part for (name,), part in steps.group_by("policy")},
             learning=pl.read_parquet(trained_policies / "learning.parquet"),
+            frontier=pl.read_parquet(evaluation_episodes / "frontier.parquet"),
+            savings=pl.read_parquet(evaluation_episodes / "savings.parquet"),
+            gap=pl.read_parquet(evaluation_episodes / "gap.parquet"),
             trace=provenance.trace or {},
             profile=provenance.config["settings"]["profile"],
             reference=REFERENCE,
@@ -199,9 +233,13 @@ def _how_tuned(tuned: "BaselineSet", episodes: int) -> dict[str, str]:
     return {
         one.name: f"{one.trial_count} settings tried on {episodes} training episodes each, "
         f"by differential evolution ({budget.candidates} candidates, {budget.generations} "
-        f"generations); best mean reward {one.reward:+.4f} per step"
+        f"generations){_continued(one.inherited)}; best mean reward {one.reward:+.4f} per step"
         for one in tuned.tuned
     }
+
+
+def _continued(inherited: int) -> str:
+    return f", the first {inherited} of them the reactive rule's" if inherited else ""
 
 
 def _how_good(goodness: dict[str, Any]) -> dict[str, str]:

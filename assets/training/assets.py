@@ -55,15 +55,16 @@ def trained_policies(
     profile: Profile,
     store: Store,
 ) -> Path:
-    """Train every algorithm of the profile for every seed; interrupted runs continue."""
+    """Train every policy of the profile for every seed, teachers first; stopped runs continue."""
     import shutil
 
     import polars as pl
 
     from marl.evaluate.baselines import BaselineSet
-    from marl.evaluate.policies import BASELINES_FILE, trained_policy_name
+    from marl.evaluate.policies import BASELINES_FILE, REFERENCE, trained_policy_name
     from marl.train.loop import train
-    from marl.train.tracking import MlflowTracker, register_policy
+    from marl.train.tensorboard_tracker import TensorBoardTracker
+    from marl.train.tracking import MlflowTracker, Trackers, register_policy
 
     world = load_world(workload_model, price_catalog, profile)
     baselines = BaselineSet.model_validate_json(
@@ -71,18 +72,25 @@ def trained_policies(
     )
     inputs = {path.name: Provenance.load(path).sha256 for path in (workload_model, price_catalog)}
     into = store.staging("trained_policies")
+    policies: dict[tuple[str | None, int], Path] = {}  # by name and seed: teachers of later ones
     curves = []
     for config in training_runs(profile):
         result = train(
             config,
             world.make_env("mixed", "train"),
-            baselines.actions()["reactive"],
+            baselines.actions()[REFERENCE],
             store.working("checkpoints"),
             inputs_hash="-".join(inputs.values()),
-            tracker=MlflowTracker(store.path / "mlflow", tags={"profile": profile.name}),
-            progress=reporter(context),
+            stages=None if config.curriculum is None else world.stages("train"),
+            teacher=policies.get((config.warm_start, config.seed)),
+            tracker=Trackers(
+                MlflowTracker(store.path / "mlflow", tags={"profile": profile.name}),
+                TensorBoardTracker(store.path / "tensorboard"),
+            ),
+            progress=reporter(context, every_s=0.0),  # a line per evaluation, none lost
         )
-        name = result.summary.learner
+        name = config.policy_name
+        policies[name, config.seed] = result.policy_path
         shutil.copyfile(result.policy_path, into / trained_policy_name(name, config.seed))
         register_policy(store.path / "mlflow", f"stratoform-{name}", result.run_id)
         curves += [

@@ -1,40 +1,67 @@
-"""Which training runs a profile asks for; hyper-parameters it does not scale are TrainConfig's."""
+"""Which training runs a profile asks for; hyper-parameters it does not name are TrainConfig's."""
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any
 
-from assets.resources import Profile
+from assets.resources import Profile, TrainingPlan
 
 if TYPE_CHECKING:
-    from marl.train.config import TrainConfig
-
-
-# Clouds trained in together, and the share of the profile's steps, by learner; MADDPG's for others.
-# On-policy learners gain from more rounds of fewer clouds; first-order ones pay five times as much
-# for a step and learn more from it (docs/learning.md).
-_SCALE: Final = {"mappo": (256, 0.5), "ippo": (256, 0.5), "apg": (256, 0.125), "shac": (256, 0.125)}
+    from marl.train.config import LearnerConfig, TrainConfig
 
 
 def training_runs(profile: Profile) -> "list[TrainConfig]":
-    """One configuration per algorithm and training seed, in that order.
+    """One configuration per policy and training seed: the profile's order, teachers first.
 
-    The profile says how many steps of single clouds a run takes; they are spread over epochs of one
-    episode in all of its clouds.
+    A policy that starts from another takes over that one's settings of what an actor is.
+
+    Raises:
+        ValueError: a teacher that the profile does not train, or that starts from its own pupil; an
+            unknown learner or setting.
     """
-    from marl.train.config import TrainConfig, learner_named
+    made: dict[str, list[TrainConfig]] = {}
 
-    runs = []
-    for name in profile.algorithms:
-        clouds, share = _SCALE.get(name, (TrainConfig().num_envs, 1.0))
-        steps = profile.training_steps * share
-        epochs = max(2, round(steps / (clouds * profile.episode_steps)))
-        runs += [
-            TrainConfig(
-                learner=learner_named(name),
-                seed=profile.seed + index,
-                epochs=epochs,
-                epoch_steps=profile.episode_steps,
-                num_envs=clouds,
-            )
-            for index in range(profile.training_seeds)
-        ]
-    return runs
+    def make(name: str, pupils: tuple[str, ...] = ()) -> "list[TrainConfig]":
+        if name not in made:
+            if name not in profile.training or name in pupils:
+                wrong = "starts from its own pupil" if name in pupils else "is not trained"
+                raise ValueError(
+                    f"{pupils[-1]} starts from {name!r}, which {wrong} in profile {profile.name}; "
+                    f"there are: {', '.join(profile.training)}"
+                )
+            plan = profile.training[name]
+            teachers = make(plan.warm_start, (*pupils, name)) if plan.warm_start else []
+            learner = _learner(name, plan, teachers[0].learner if teachers else None)
+            made[name] = [
+                _config(name, plan, learner, profile, profile.seed + index)
+                for index in range(profile.training_seeds)
+            ]
+        return made[name]
+
+    for name in profile.training:
+        make(name)
+    return [config for configs in made.values() for config in configs]
+
+
+def _config(
+    name: str, plan: TrainingPlan, learner: "LearnerConfig", profile: Profile, seed: int
+) -> "TrainConfig":
+    from marl.train.config import TrainConfig
+
+    settings: dict[str, Any] = {key: v for key, v in plan.settings.items() if key != "learner"}
+    return TrainConfig(
+        learner=learner,
+        name=name,
+        seed=seed,
+        epochs=max(2, round(plan.steps / (plan.clouds * profile.episode_steps))),
+        epoch_steps=profile.episode_steps,
+        num_envs=plan.clouds,
+        warm_start=plan.warm_start or None,
+        **settings,
+    )
+
+
+def _learner(name: str, plan: TrainingPlan, teacher: "LearnerConfig | None") -> "LearnerConfig":
+    from marl.train.config import learner_named
+    from marl.train.warm_start import actor_settings
+
+    taken = actor_settings(teacher) if teacher is not None else {}
+    return learner_named(plan.learner or name, **taken, **plan.settings.get("learner", {}))

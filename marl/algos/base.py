@@ -124,6 +124,10 @@ class Learner(Protocol):
         """The actor to evaluate and to store; a view, copy it to keep it."""
         ...
 
+    def load_actor(self, state: Mapping[str, Any]) -> None:
+        """Begin as another learner's actors (`policy().state_dict()`), normaliser included."""
+        ...
+
     def state_dict(self) -> dict[str, Any]:
         """Networks, targets, optimisers, statistics, counters, random state."""
         ...
@@ -131,6 +135,11 @@ class Learner(Protocol):
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue exactly from `state_dict()`."""
         ...
+
+
+def named_by_agent(name: str, agents: Sequence[str], values_N: Tensor) -> dict[str, Tensor]:
+    """`name/agent` → that agent's figure, of (N,) figures to log."""
+    return {f"{name}/{agent}": one for agent, one in zip(agents, values_N.unbind(), strict=True)}
 
 
 @torch.no_grad()

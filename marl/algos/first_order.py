@@ -17,7 +17,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from marl.algos.base import TeamSpec, soft_update
+from marl.algos.base import TeamSpec, named_by_agent, soft_update
 from marl.algos.first_order_returns import faded_return, td_lambda_target, window_return
 from marl.algos.losses import clip_stacked_grad_norm
 from marl.frozen import Frozen
@@ -213,6 +213,10 @@ class FirstOrder:
         """The actor to evaluate and to store."""
         return self.actor
 
+    def load_actor(self, state: Mapping[str, Any]) -> None:
+        """Begin as another learner's actors, normaliser included."""
+        self.actor.load_state_dict(state)
+
     def update(self, window: Window) -> dict[str, Tensor]:
         """One actor step up the window's return, then the critic's steps."""
         metrics = self.update_actor(window)
@@ -236,6 +240,7 @@ class FirstOrder:
             "actor_loss": loss.detach(),
             "actor_grad_norm": norms.mean(),
             "actor_grad_norm_max": norms.max(),
+            **named_by_agent("actor_grad_norm", self.spec.agents, norms),
             "residual_rms": torch.tanh(window.logit_TNBA.detach()).square().mean().sqrt(),
         }
 

@@ -20,12 +20,12 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from marl.algos.action_heads import ChoiceHead, ResidualHead
-from marl.algos.base import Batch, TeamSpec, soft_update
+from marl.algos.base import Batch, TeamSpec, named_by_agent, soft_update
 from marl.algos.losses import actor_loss, clip_stacked_grad_norm, critic_loss, td_target
 from marl.frozen import Frozen
 from marl.nets.actor import TeamActor
 from marl.nets.agent_critic import AttentionCritic
-from marl.nets.config import NetConfig
+from marl.nets.config import FeedForward, NetConfig
 from marl.nets.mlp import StackedMLP
 from marl.nets.norm import RunningNorm
 
@@ -75,7 +75,7 @@ class MaddpgConfig(Frozen):
     critics: int = Field(default=1, ge=1, le=2)
     policy_delay: int = Field(default=1, ge=1)
     target_noise: float = Field(default=0.0, ge=0)
-    net: NetConfig = NetConfig()
+    net: FeedForward = NetConfig()
     critic: Literal["mlp", "attention"] = "mlp"
     actor_lr: float = Field(default=5e-5, gt=0)
     critic_lr: float = Field(default=1e-3, gt=0)
@@ -101,7 +101,6 @@ class MaddpgConfig(Frozen):
 
     @model_validator(mode="after")
     def _networks_fit(self) -> Self:
-        self.net.refuse_memory(self.name, "its replay holds single decisions, not what led to them")
         if self.critic == "attention":
             self.net.refuse_uneven_heads()
         return self
@@ -231,11 +230,13 @@ class Maddpg:
         value = self._split(self.critic(self._join(state, batch.residual_BNA.flatten(1))))
         self._error_CNB = value.detach() - target
         loss = critic_loss(value, target, batch.weight_B)
+        errors = ((value.detach() - target).square() * batch.weight_B).mean((0, 2))
         norms = self._step(loss, self.critic, self.critic_optimiser)
         # Averages per network, comparable whatever the number of agents.
         return {
             "critic_loss": loss.detach() / (value.shape[0] * value.shape[1]),
             "critic_grad_norm": norms.mean(),
+            **self._by_agent("critic_loss", errors),
             "value": value.detach().mean(),
             "target_std": target.std(),
         }
@@ -246,17 +247,20 @@ class Maddpg:
         residual = self.head.drawn(logits)
         mine = residual.transpose(0, 1)
         if self.config.is_team:
-            inputs = self._join(state, self.head.near(mine).flatten(1))
+            joint = self.head.near(mine)[None]  # (1, B, N, A)
         else:
             joint = torch.where(self.own, mine, batch.residual_BNA)  # (N, B, N, A)
-            inputs = self._join(state.expand(self.judged, *state.shape), joint.flatten(2))
-        value = self.critic(inputs, first=self.judged)[..., 0]
+        value = self.critic.beside(
+            state, joint.flatten(2) * self.config.action_gain, first=self.judged
+        )[..., 0]
         saturation = (logits.square() * self.mask[:, None]).sum((0, 2)).mean()
         loss = actor_loss(value, batch.weight_B) + self.config.residual_l2 * saturation
         norms = self._step(loss, self.actor.net, self.actor_optimiser)
         return {
             "actor_loss": loss.detach() / self.judged,
             "actor_grad_norm": norms.mean(),
+            **self._by_agent("actor_grad_norm", norms),
+            **self._by_agent("actor_loss", -(value.detach() * batch.weight_B).mean(-1)),
             "residual_rms": residual.detach().square().mean().sqrt(),
         }
 
@@ -264,6 +268,12 @@ class Maddpg:
         """(N, B, A) what actors, or their targets, say before the head makes an action of it."""
         output: Tensor = network(self.actor.norm(obs_BNF).transpose(0, 1))
         return output
+
+    def _by_agent(self, name: str, values: Tensor) -> dict[str, Tensor]:
+        """`name/agent` → its figure, where there is one for each agent."""
+        if len(values) != len(self.spec.agents):
+            return {}  # of the team as a whole
+        return named_by_agent(name, self.spec.agents, values)
 
     def _join(self, state: Tensor, residual: Tensor) -> Tensor:
         """What critics see: (..., S) state beside (..., N·A) all agents' residuals."""

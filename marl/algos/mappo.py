@@ -10,20 +10,20 @@ rollout is collected in `marl.train.on_policy`.
 # ruff: noqa: N803 - dimension letters as suffixes, legend in marl/algos/base.py
 
 from collections.abc import Mapping
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 import torch
-from pydantic import Field, model_validator
+from pydantic import Field
 from torch import Tensor, nn
 
-from marl.algos.base import TeamSpec
+from marl.algos.base import TeamSpec, named_by_agent
 from marl.algos.losses import clip_stacked_grad_norm
 from marl.algos.ppo_losses import clipped_surrogate, value_loss
 from marl.algos.returns import gae
 from marl.algos.rollout import Rollout
 from marl.frozen import Frozen
 from marl.nets.actor import TeamActor
-from marl.nets.config import NetConfig
+from marl.nets.config import FeedForward, NetConfig
 from marl.nets.gaussian import GaussianHead, HeadKind, entropy, log_prob
 from marl.nets.norm import RunningNorm
 from marl.nets.orthogonal import orthogonal_
@@ -66,7 +66,7 @@ class MappoConfig(Frozen):
     """
 
     name: Literal["mappo", "ippo"] = "mappo"
-    net: NetConfig = NetConfig()
+    net: FeedForward = NetConfig()
     actor_lr: float = Field(default=1e-3, gt=0)
     critic_lr: float = Field(default=1e-3, gt=0)
     lr_end: float = Field(default=0.1, gt=0, le=1)
@@ -86,11 +86,6 @@ class MappoConfig(Frozen):
     sigma_range: tuple[float, float] = (0.02, 1.0)
     sigma_hidden: tuple[int, ...] = ()
     last_gain: float = Field(default=0.01, gt=0)
-
-    @model_validator(mode="after")
-    def _networks_fit(self) -> Self:
-        self.net.refuse_memory(self.name, "its minibatches are single decisions in any order")
-        return self
 
 
 class Mappo:
@@ -141,12 +136,7 @@ class Mappo:
             generator=generator,
         ).to(device)
         seen = [spec.state_size] * self.judged if self.is_central else list(spec.obs_sizes)
-        self.critic = ValueCritics(
-            seen,
-            config.net.hidden,
-            generator=generator,
-            has_layer_norm=config.net.has_layer_norm,
-        ).to(device)
+        self.critic = ValueCritics(seen, config.net, generator=generator).to(device)
         self.state_norm = RunningNorm((spec.state_size,)).to(device)
         self.mask = spec.action_mask().to(device)  # (N, A)
         self.actor_optimiser = torch.optim.Adam(
@@ -194,6 +184,10 @@ class Mappo:
         """The actor to evaluate and to store."""
         return self.actor
 
+    def load_actor(self, state: Mapping[str, Any]) -> None:
+        """Begin as another learner's actors, normaliser included; exploration stays as it is."""
+        self.actor.load_state_dict(state)
+
     def update(
         self, rollout: Rollout, gamma: float, *, is_critic_only: bool = False
     ) -> dict[str, Tensor]:
@@ -228,7 +222,7 @@ class Mappo:
                 )
                 measured = {
                     "critic_loss": loss.detach() / self.judged,
-                    "critic_grad_norm": self._step(loss, self.critic_optimiser),
+                    "critic_grad_norm": self._step(loss, self.critic_optimiser).mean(),
                 }
                 if not is_critic_only:
                     measured |= self._update_actor(
@@ -288,11 +282,15 @@ class Mappo:
         spread = entropy(log_sigma, mask)
         if self.config.entropy_weight:
             loss = loss - self.config.entropy_weight * spread.mean(0).sum()
-        norm = self._step(loss, self.actor_optimiser)
+        norms = self._step(loss, self.actor_optimiser)
+        agents, spread = self.spec.agents, spread.detach()
         return {
             "actor_loss": loss.detach() / len(self.mask),
-            "actor_grad_norm": norm,
-            "entropy": spread.detach().mean(),
+            "actor_grad_norm": norms.mean(),
+            **named_by_agent("actor_grad_norm", agents, norms),
+            "entropy": spread.mean(),
+            **named_by_agent("entropy", agents, spread.mean(0)),
+            "exploration/sigma": (log_sigma.detach().exp() * mask).sum() / mask.sum(),
             "kl": (ratio - 1 - change).detach().mean(),  # k3 of Schulman 2020: never negative
             "clip_fraction": ((ratio - 1).abs() > self.config.clip).to(torch.float32).mean(),
         }
@@ -313,14 +311,14 @@ class Mappo:
         return value
 
     def _step(self, loss: Tensor, optimiser: torch.optim.Optimizer) -> Tensor:
-        """One optimiser step, gradients clipped per network; the mean norm before."""
+        """One optimiser step, gradients clipped per network; (E,) norms before."""
         parameters = [one for group in optimiser.param_groups for one in group["params"]]
         gradients = list(torch.autograd.grad(loss, parameters))
         norms = clip_stacked_grad_norm(gradients, self.config.grad_limit)
         for parameter, gradient in zip(parameters, gradients, strict=True):
             parameter.grad = gradient
         optimiser.step()
-        return norms.mean()
+        return norms
 
     def state_dict(self) -> dict[str, Any]:
         """Networks, optimisers, statistics, counter, random state."""

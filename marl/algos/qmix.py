@@ -12,15 +12,15 @@ into its observations. Loop, buffer, returns and the environment live elsewhere.
 import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 import torch
-from pydantic import Field, model_validator
+from pydantic import Field
 from torch import Tensor, nn
 
 from marl.algos.base import TeamSpec, soft_update
 from marl.frozen import Frozen
-from marl.nets.config import NetConfig
+from marl.nets.config import FeedForward, NetConfig
 from marl.nets.mixers import AdditiveMixer, MonotonicMixer
 from marl.nets.norm import RunningNorm
 from marl.nets.utilities import TeamUtility, best_choice
@@ -54,7 +54,7 @@ class QmixConfig(Frozen):
     """
 
     name: Literal["qmix", "vdn"] = "qmix"
-    net: NetConfig = NetConfig()
+    net: FeedForward = NetConfig()
     embed: int = Field(default=32, ge=1)
     hyper_hidden: int = Field(default=64, ge=0)
     lr: float = Field(default=5e-4, gt=0)
@@ -69,11 +69,6 @@ class QmixConfig(Frozen):
     first_bonus: float = Field(default=0.1, ge=0)
     first_margin: float = Field(default=0.2, ge=0)
     grad_limit: float = Field(default=10.0, gt=0)
-
-    @model_validator(mode="after")
-    def _networks_fit(self) -> Self:
-        self.net.refuse_memory(self.name, "its replay holds single decisions, not what led to them")
-        return self
 
 
 @dataclass(frozen=True)

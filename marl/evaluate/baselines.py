@@ -82,6 +82,13 @@ class BaselineFamily(Frozen):
         low, high, start = (np.append(*pair) for pair in zip(knobs, beside, strict=True))
         return low, high, start
 
+    def at_start(self, known: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
+        """(P, A + K) of knobs (P, A): every other rule at its start, the rest anywhere."""
+        low, high, start = (part[known.shape[1] :] for part in self.bounds())
+        beside = rng.uniform(low, high, (len(known), len(low)))
+        beside[::2] = start
+        return np.hstack([known, beside])
+
     def rule(self, row: Sequence[float]) -> dict[str, float]:
         """The rule's parameters at the end of a row of `bounds`' order."""
         values = list(row)[len(row) - len(self.parameters) :]
@@ -104,7 +111,7 @@ class TuningBudget(Frozen):
 
     @model_validator(mode="after")
     def _is_possible(self) -> "TuningBudget":
-        if self.continued > self.generations:
+        if self.continued >= self.generations:
             raise ValueError(
                 f"continued ({self.continued}) is part of generations ({self.generations})"
             )
@@ -117,13 +124,12 @@ class Trial(Frozen):
     Attributes:
         knobs: all knobs of all agents in order, then the rule's parameters.
         reward: mean per step.
-        cost: mean of the cost objective per step (unweighted; a share of the static plan's bill,
-            negative).
+        performance: mean of the performance objective per step, unweighted.
     """
 
     knobs: tuple[float, ...]
     reward: float
-    cost: float
+    performance: float
 
 
 class TunedBaseline(Frozen):
@@ -142,7 +148,7 @@ class TunedBaseline(Frozen):
     name: str
     kind: Kind = "constant"
     action: JointAction
-    parameters: dict[str, float] = {}
+    parameters: dict[str, float] = Field(default_factory=dict)
     reward: float
     inherited: int = 0
     trials: tuple[Trial, ...]
@@ -153,12 +159,37 @@ class TunedBaseline(Frozen):
         return self.inherited + len(self.trials)
 
 
+class FrontierPoint(Frozen):
+    """A family's best setting where performance weighs otherwise.
+
+    Attributes:
+        factor: on the weight of performance; 1 is the tuned baseline itself. As weights sum to 1,
+            the weight of cost falls as this rises.
+        action, parameters: as of `TunedBaseline`.
+        trials: how many settings this point was searched among, beside the family's own.
+    """
+
+    factor: float = Field(gt=0)
+    action: JointAction
+    parameters: dict[str, float] = Field(default_factory=dict)
+    trials: int
+
+
 class BaselineSet(Frozen):
-    """Tuned baselines with how they were tuned."""
+    """Tuned baselines with how they were tuned.
+
+    Attributes:
+        budget: of each search.
+        seed: of the searches.
+        tuned: the baselines.
+        frontiers: name of a baseline → its cost-SLO frontier (`marl.evaluate.frontier`), by
+            rising factor.
+    """
 
     budget: TuningBudget
     seed: int
     tuned: tuple[TunedBaseline, ...]
+    frontiers: dict[str, tuple[FrontierPoint, ...]] = Field(default_factory=dict)
 
     def actions(self) -> dict[str, JointAction]:
         """Name → constant joint action (of the predictive rule: its constant part)."""

@@ -8,7 +8,7 @@ exact ones. Learners that imitate its plans belong to `marl.algos`.
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Final, cast
 
 import torch
 from pydantic import Field, model_validator
@@ -219,25 +219,28 @@ class ClairvoyantPolicy:
     """Plans each batch of episodes when it begins, and then acts as planned.
 
     Args:
-        action: agent → the tuned rule's constant knobs, which every plan starts from.
+        action: agent → the tuned rule's knobs in [-1, 1], which every plan starts from.
         config: how plans are sought.
-        name: what tables call it.
+        clouds: how many of a batch's first clouds are planned for (the rest keep the tuned rule);
+            all if absent. An evaluation of fewer episodes than a block of clouds saves time so.
         progress: receives a line per judgement.
     """
 
+    name: Final = "clairvoyant"
     training_seed: int | None = None
 
     def __init__(
         self,
-        action: Mapping[str, Sequence[float]],
+        action: Mapping[str, Tensor | Sequence[float]],
         config: PlannerConfig | None = None,
-        name: str = "clairvoyant",
+        clouds: int | None = None,
         progress: Callable[[str], None] | None = None,
     ) -> None:
-        self.name = name
-        self.action = {agent: torch.tensor(list(values)) for agent, values in action.items()}
+        self.action = {agent: torch.as_tensor(values) for agent, values in action.items()}
         self.config = config or PlannerConfig()
+        self.clouds = clouds
         self.plan: Plan | None = None
+        self._actions = torch.empty(0)
         self._progress = progress
         self._step = 0
 
@@ -250,13 +253,18 @@ class ClairvoyantPolicy:
         if not isinstance(env, CloudEnv):
             raise TypeError(f"{self.name} plans in simulated clouds; got {type(env).__name__}")
         start = torch.cat([self.action[agent] for agent in SERVICES])
-        self.plan = plan(env.cloud, env.weather, start, self.config, self._progress)
+        wanted = env.num_envs if self.clouds is None else min(self.clouds, env.num_envs)
+        packed = env.weather.packed[..., :wanted]
+        weather = dataclasses.replace(env.weather, packed=packed)
+        self.plan = plan(env.cloud, weather, start, self.config, self._progress)
+        rest = start[None, :, None].expand(len(self.plan.actions), -1, env.num_envs - wanted)
+        self._actions = torch.cat((self.plan.actions, rest.to(packed.device)), -1)
         self._step = 0
 
     def act(self, obs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """As planned, whatever is observed."""
         if self.plan is None:
             raise RuntimeError(f"{self.name} was asked to act before begin()")
-        at = min(self._step // self.plan.hold_steps, len(self.plan.actions) - 1)
+        at = min(self._step // self.plan.hold_steps, len(self._actions) - 1)
         self._step += 1
-        return by_agent(self.plan.actions[at])
+        return by_agent(self._actions[at])

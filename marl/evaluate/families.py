@@ -5,8 +5,9 @@ from typing import Final
 
 from marl.cloud.actions import encode, knobs
 from marl.cloud.types import SERVICES
-from marl.evaluate.baselines import BaselineFamily, JointAction
-from marl.evaluate.predictive import PARAMETERS
+from marl.evaluate.baselines import BaselineFamily, JointAction, Kind
+from marl.evaluate.predictive import PARAMETERS, first_rules
+from marl.evaluate.tuning import Begin
 
 # A careful engineer's autoscaler: HPA's usual 60 %, no floor, ten minutes before scaling in (the
 # default of a managed instance group), even over zones, a third of the data as free disk space, a
@@ -45,6 +46,11 @@ _STATIC_RANGES: Final = {
 }
 
 
+# Factors on the weight of performance along a frontier: normalised, the weights of cost and
+# performance go from .36 and .14 to .04 and .91. The upper end lies where good policies do.
+FRONTIER_FACTORS: Final = (0.25, 0.5, 2.0, 4.0, 16.0)
+
+
 def provisioning_families() -> tuple[BaselineFamily, ...]:
     """Static peak provisioning, and target tracking with every knob free: reactive, predictive."""
     everything = {knob.name: (knob.low, knob.high) for agent in SERVICES for knob in knobs(agent)}
@@ -55,6 +61,16 @@ def provisioning_families() -> tuple[BaselineFamily, ...]:
         reactive,
         reactive.model_copy(update={**predictive, "continues": reactive.name}),
     )
+
+
+def frontier_families() -> tuple[BaselineFamily, ...]:
+    """Those a policy's cost at equal service level is measured against: all that scale."""
+    return tuple(family for family in provisioning_families() if family.name != "static_peak")
+
+
+def provisioning_beginnings() -> dict[Kind, Begin]:
+    """How the search of a rule that continues another's begins (`tuning.tune_baselines`)."""
+    return {"predictive": first_rules}
 
 
 def _family(

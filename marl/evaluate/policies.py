@@ -7,13 +7,14 @@ Baselines' parameters are found in `marl.evaluate.baselines`; learned policies a
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import torch
 from torch import Tensor
 
 from marl.algos.base import TeamSpec
-from marl.evaluate.baselines import BaselineSet, TunedBaseline
+from marl.evaluate.baselines import BaselineSet, JointAction, Kind, TunedBaseline
+from marl.evaluate.clairvoyant import ClairvoyantPolicy
 from marl.evaluate.predictive import PredictivePolicy
 from marl.train.env import open_knobs
 from marl.train.policy_file import StoredPolicy, load_policy_file
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 # Where the lineage leaves policies below the data folder; `load_policy` looks there by name.
 BASELINES_FILE = Path("baseline_policies") / "baselines.json"
 TRAINED_FOLDER = Path("trained_policies")
+REFERENCE: Final = "reactive"  # what every difference is measured against, and plans start from
 
 
 def trained_policy_name(learner: str, training_seed: int) -> str:
@@ -153,17 +155,36 @@ class LearnedPolicy:
         return self._actions
 
 
-def baseline_policy(tuned: TunedBaseline) -> Policy:
+def baseline_policy(tuned: TunedBaseline) -> ConstantPolicy | PredictivePolicy:
     """The policy of a tuned baseline."""
-    if tuned.kind == "predictive":
-        return PredictivePolicy(tuned.name, tuned.action, tuned.parameters)
-    return ConstantPolicy(tuned.name, tuned.action)
+    return _rule(tuned.kind, tuned.name, tuned.action, tuned.parameters)
 
 
-def baseline_policies(folder: Path) -> list[Policy]:
+def _rule(
+    kind: Kind, name: str, action: JointAction, parameters: Mapping[str, float]
+) -> ConstantPolicy | PredictivePolicy:
+    if kind == "predictive":
+        return PredictivePolicy(name, action, parameters)
+    return ConstantPolicy(name, action)
+
+
+def baseline_policies(folder: Path) -> list[ConstantPolicy | PredictivePolicy]:
     """Every baseline that the lineage tuned, from its folder."""
     stored = (folder / BASELINES_FILE.name).read_text(encoding="utf-8")
     return [baseline_policy(tuned) for tuned in BaselineSet.model_validate_json(stored).tuned]
+
+
+def frontier_policies(folder: Path) -> list[tuple[str, float, Policy]]:
+    """Every point of the tuned baselines' frontiers: baseline, factor on performance, policy."""
+    stored = BaselineSet.model_validate_json((folder / BASELINES_FILE.name).read_text("utf-8"))
+    kinds = {tuned.name: tuned.kind for tuned in stored.tuned}
+    points: list[tuple[str, float, Policy]] = []
+    for name, frontier in stored.frontiers.items():
+        for point in frontier:
+            told = f"{name}, performance x {point.factor:g}"
+            policy = _rule(kinds[name], told, point.action, point.parameters)
+            points.append((name, point.factor, policy))
+    return points
 
 
 def load_policy(
@@ -172,8 +193,9 @@ def load_policy(
     """A policy by name or from a policy file.
 
     Args:
-        name_or_path: "random"; a tuned baseline ("static_peak", "reactive", "predictive"); a
-            learner that the lineage trained ("maddpg"); or the path of a policy file.
+        name_or_path: "random"; a tuned baseline ("static_peak", "reactive", "predictive");
+            "clairvoyant", which plans from the tuned reactive rule on and takes minutes; a learner
+            that the lineage trained ("maddpg"); or the path of a policy file.
         data: the data folder; STRATOFORM_DATA or `data` if absent.
         training_seed: which of a learner's training runs; the lowest seed if absent.
 
@@ -187,18 +209,19 @@ def load_policy(
     if Path(name).suffix or os.sep in name:
         return LearnedPolicy(load_policy_file(Path(name)))
     data = data or Path(os.environ.get("STRATOFORM_DATA", "data"))
-    tuned = (data / BASELINES_FILE).is_file()
-    baselines = (
-        {p.name: p for p in baseline_policies((data / BASELINES_FILE).parent)} if tuned else {}
-    )
+    is_tuned = (data / BASELINES_FILE).is_file()
+    tuned = baseline_policies((data / BASELINES_FILE).parent) if is_tuned else []
+    baselines = {policy.name: policy for policy in tuned}
     if name in baselines:
         return baselines[name]
+    if name == ClairvoyantPolicy.name and REFERENCE in baselines:
+        return ClairvoyantPolicy(baselines[REFERENCE].action)
     folder = data / TRAINED_FOLDER
     wanted = f"{name}-seed{'*' if training_seed is None else training_seed}.safetensors"
     files = sorted(folder.glob(wanted), key=lambda file: int(file.stem.rpartition("-seed")[2]))
     if files:
         return LearnedPolicy(load_policy_file(files[0]))
-    known = ["random", *baselines]
+    known = ["random", *baselines, *([ClairvoyantPolicy.name] if REFERENCE in baselines else [])]
     known += sorted({file.stem.rpartition("-seed")[0] for file in folder.glob("*.safetensors")})
     raise FileNotFoundError(
         f"no policy {name!r} in {data}; there are: {', '.join(known)}. "

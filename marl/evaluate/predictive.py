@@ -10,10 +10,12 @@ for more decides. Searching the rule's parameters belongs to `tuning`, playing t
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from marl.cloud.actions import SIZES, knobs, row
+from marl.cloud.actions import SIZES, WIDTH, knobs, row
 from marl.cloud.features import LAGS
 from marl.cloud.foresight import AHEAD
 from marl.cloud.types import LOADS, SERVICES
@@ -33,7 +35,9 @@ PARAMETERS: Final = (
     # What the prediction is made of.
     Parameter(name="recent", low=0.0, high=1.0, start=0.5),  # the decayed peak of the hour
     Parameter(name="trend", low=0.0, high=2.0, start=0.0),  # the rise over a quarter of an hour
-    Parameter(name="past", low=0.0, high=1.0, start=0.0),  # the coming hour, yesterday and last week
+    Parameter(
+        name="past", low=0.0, high=1.0, start=0.0
+    ),  # the coming hour, yesterday and last week
     Parameter(name="forecast", low=0.0, high=1.0, start=0.5),  # the forecast's peak
     Parameter(name="ahead", low=0.0, high=1.0, start=0.5),  # of that peak, what lies beyond now
     Parameter(name="scheduled", low=0.0, high=1.0, start=0.0),  # batch and ML to come; compute only
@@ -69,7 +73,9 @@ def predicted_load(service: str, field: Fields, rule: Mapping[str, Tensor | floa
     loads = [field(f"{load}_lag{lag}") * decay**lag for lag in range(LAGS)]
     recent = torch.stack([*loads, field(f"{load}_max") * decay**LAGS]).amax(0)
     trend = field(f"{load}_lag0") - field(f"{load}_lag{LAGS - 1}")
-    past = torch.stack([field(f"{age}_ago_{service}_{h}") for age in ("day", "week") for h in AHEAD])
+    past = torch.stack(
+        [field(f"{age}_ago_{service}_{h}") for age in ("day", "week") for h in AHEAD]
+    )
     now, *later = (field(f"forecast_{service}_{h}") for h in AHEAD)
     rise = (torch.stack(later) - now).amax(0).clamp_min(0.0)
     load_ahead = (
@@ -105,6 +111,33 @@ def with_floors(
     for service, at in _FLOORS.items():
         raised[at] = torch.maximum(actions[at], floor_action(service, fields[service], rule))
     return raised
+
+
+def first_rules(known: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
+    """(P, WIDTH + K) first candidates of a search that knows (P, WIDTH) good reactive settings.
+
+    Every other one is the reactive rule itself, all margins 0. Of the others each service is, by
+    the toss of a coin, rewritten as a floor: its target moves up to its limit and the margin takes
+    over what it held free, 1 / target, over a random mixture of recent load and forecast whose
+    weights sum to 1. Searching margins beneath an unchanged target would find nothing: a floor
+    below load / target is never felt.
+    """
+    rows = np.hstack([known, np.tile([p.start for p in PARAMETERS], (len(known), 1))])
+    column = {p.name: WIDTH + at for at, p in enumerate(PARAMETERS)}
+    for row_ in rows[1::2]:
+        for service in SERVICES:
+            if rng.random() < 0.5:
+                at = row(service, "target_utilisation")
+                knob = next(one for one in knobs(service) if one.name == "target_utilisation")
+                target = knob.low + (row_[at] + 1.0) * 0.5 * (knob.high - knob.low)
+                row_[column[f"margin_{service}"]] = 1.0 / target
+                row_[at] = 1.0
+        row_[column["decay"]] = rng.uniform(0.8, 1.0)
+        row_[column["recent"]] = rng.uniform()
+        row_[column["forecast"]] = 1.0 - row_[column["recent"]]
+        row_[column["trend"]] = rng.uniform()
+        row_[column["ahead"]] = rng.uniform()
+    return rows
 
 
 class PredictivePolicy:

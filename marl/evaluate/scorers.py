@@ -20,13 +20,13 @@ from marl.evaluate.predictive import PARAMETERS, with_floors
 from marl.evaluate.tuning import Score
 from marl.train.threads import torch_threads
 
-_COST = FIGURES.index("reward_cost")
+_PERFORMANCE = FIGURES.index("reward_performance")
 # State and what is told (F, B) before a step → actions (WIDTH, B) in [-1, 1].
 _Act = Callable[[CloudState, Tensor], Tensor]
 
 
 class EpisodeScorer:
-    """Mean reward and cost objective per step of settings, all in copies of the same weather.
+    """Mean reward and performance objective per step of settings, in copies of the same weather.
 
     Args:
         env: its clouds' first episodes are the weather.
@@ -77,6 +77,6 @@ class EpisodeScorer:
             for t in range(len(weather)):
                 knobs = knobs_from_actions(act(state, weather.told[t]), self._cloud)
                 state, outcome = step(state, knobs, weather.at(t), self._cloud)
-                total += torch.stack((outcome.reward.mean(0), outcome.figures[_COST]))
+                total += torch.stack((outcome.reward.mean(0), outcome.figures[_PERFORMANCE]))
             mean = total.reshape(2, copies, self._episodes).mean(2) / len(weather)
             return np.asarray(mean.t().cpu().numpy())

@@ -9,8 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from marl.evaluate.policies import LearnedPolicy, Policy, RandomPolicy, baseline_policies
-from marl.evaluate.rollout import rollout, trajectory
+from marl.evaluate.clairvoyant import ClairvoyantPolicy, PlannerConfig
+from marl.evaluate.policies import (
+    REFERENCE,
+    LearnedPolicy,
+    Policy,
+    RandomPolicy,
+    baseline_policies,
+    frontier_policies,
+)
+from marl.evaluate.rollout import BLOCK, rollout, trajectory
 from marl.train.policy_file import load_policy_file
 
 if TYPE_CHECKING:
@@ -50,6 +58,45 @@ def play(
         for policy in policies
     ]
     return pl.concat(frames)
+
+
+def play_frontiers(
+    baselines: Path,
+    world: "World",
+    scenario: str,
+    episodes: int,
+    seed: int,
+    progress: Callable[[str], None] | None = None,
+) -> pl.DataFrame:
+    """Held-out episodes of every point of the baselines' cost-SLO frontiers.
+
+    Returns:
+        The rows of `rollout`, with `family`, the baseline, and `factor`, the point's on the weight
+        of performance.
+    """
+    frames = [
+        rollout(
+            policy, scenario, "held_out", episodes, seed, world=world, progress=progress
+        ).with_columns(family=pl.lit(family), factor=pl.lit(factor))
+        for family, factor, policy in frontier_policies(baselines)
+    ]
+    return pl.concat(frames)
+
+
+def plan_episodes(
+    baselines: Path,
+    world: "World",
+    scenario: str,
+    episodes: int,
+    seed: int,
+    iterations: int,
+    progress: Callable[[str], None] | None = None,
+) -> pl.DataFrame:
+    """Held-out episodes of the clairvoyant planner, which starts from the tuned reactive rule."""
+    (start,) = [one for one in baseline_policies(baselines) if one.name == REFERENCE]
+    config = PlannerConfig(iterations=iterations)
+    policy = ClairvoyantPolicy(start.action, config, min(episodes, BLOCK), progress)
+    return rollout(policy, scenario, "held_out", episodes, seed, world=world, progress=progress)
 
 
 def tell_episode(

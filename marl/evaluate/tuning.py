@@ -4,6 +4,7 @@ All candidates of a generation are played at once, in copies of the same weather
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from marl.evaluate.baselines import (
     BaselineFamily,
     BaselineSet,
+    FrontierPoint,
     Kind,
     Trial,
     TunedBaseline,
@@ -19,8 +21,10 @@ from marl.evaluate.baselines import (
 from marl.train.seeding import derive_seed
 
 # (P, A + K) settings, all agents' knobs in a row and then the rule's parameters → (P, 2) mean
-# reward and mean cost objective per step of each, all in the same training episodes.
+# reward and mean performance objective per step of each, all in the same training episodes.
 Score = Callable[[NDArray[np.float64]], NDArray[np.float64]]
+# (P, A) good settings of the family that is continued → (P, A + K) first candidates.
+Begin = Callable[[NDArray[np.float64], np.random.Generator], NDArray[np.float64]]
 Say = Callable[[str], None]
 
 
@@ -30,6 +34,7 @@ def tune_baselines(
     budget: TuningBudget,
     seed: int,
     progress: Say | None = None,
+    begin: Mapping[Kind, Begin] = MappingProxyType({}),
 ) -> BaselineSet:
     """Search each family by differential evolution (Storn and Price 1997) on the training split.
 
@@ -42,6 +47,8 @@ def tune_baselines(
         budget: the same for every family.
         seed: of the search.
         progress: receives a line per family and generation.
+        begin: for kinds of rule that continue a search what makes first candidates of good
+            settings; the rule at its start otherwise.
 
     Returns:
         The best setting of each family and all trials. Same arguments, same result.
@@ -56,7 +63,8 @@ def tune_baselines(
         if family.continues is not None and family.continues not in tuned:
             raise ValueError(f"{family.name} continues {family.continues!r}, not tuned before it")
         before = tuned[family.continues] if family.continues else None
-        tuned[family.name] = _tune(family, before, scores[family.kind], budget, seed, say)
+        score, first = scores[family.kind], begin.get(family.kind, family.at_start)
+        tuned[family.name] = _tune(family, before, score, first, budget, seed, say)
     return BaselineSet(budget=budget, seed=seed, tuned=tuple(tuned.values()))
 
 
@@ -64,30 +72,25 @@ def _tune(
     family: BaselineFamily,
     before: TunedBaseline | None,
     score: Score,
+    begin: Begin,
     budget: TuningBudget,
     seed: int,
     say: Say,
 ) -> TunedBaseline:
     low, high, start = family.bounds()
     rng = np.random.default_rng(derive_seed(seed, "search", family.name))
-    first = rng.uniform(low, high, (budget.candidates, len(low)))
-    half = budget.candidates // 2
     if before is None:
         # Half of the first generation lies near the careful engineer's setting, half anywhere.
+        generations, inherited, half = budget.generations, 0, budget.candidates // 2
+        first = rng.uniform(low, high, (budget.candidates, len(low)))
         first[:half] = np.clip(start + 0.25 * (first[:half] - start), low, high)
         first[0] = start
-        generations, inherited = budget.generations, 0
     else:
-        # Known settings, half of them with the rule at its start, half with it anywhere.
         generations = budget.continued
         inherited = (budget.generations - generations) * budget.candidates
-        known = best_settings(before.trials[:inherited], budget.candidates) if inherited else []
-        width = len(low) - len(family.parameters)
-        first[:, :width] = start[:width]
-        for place, row in enumerate(known):
-            first[place, :width] = row
-        first[::2, width:] = start[width:]
-        first = np.clip(first, low, high)
+        known = best_settings(before.trials[:inherited], budget.candidates)
+        rows = np.array([known[place % len(known)] for place in range(budget.candidates)])
+        first = np.clip(begin(rows, rng), low, high)
     trials = search(family.name, (low, high), first, generations, score, rng, say)
     best = max(trials, key=lambda trial: trial.reward)
     return TunedBaseline(
@@ -101,9 +104,88 @@ def _tune(
     )
 
 
-def best_settings(trials: Sequence[Trial], count: int) -> list[tuple[float, ...]]:
-    """The `count` best different settings tried, the best first; fewer where fewer were tried."""
-    ranked = sorted(trials, key=lambda trial: -trial.reward)
+def tune_frontier(
+    family: BaselineFamily,
+    tuned: TunedBaseline,
+    score: Score,
+    factors: Sequence[float],
+    budget: tuple[int, int],
+    weight: float,
+    seed: int,
+    progress: Say | None = None,
+) -> tuple[FrontierPoint, ...]:
+    """The family's best settings at several weights of performance, and so of cost.
+
+    Cheaper than as many searches: each continues from the settings that its baseline's own search
+    tried, ranked anew at the point's weights.
+
+    Args:
+        family: of the rule.
+        tuned: what its search found and tried.
+        score: plays candidates, the same as for `tuned`.
+        factors: on the weight of performance; 1, the baseline itself, is added.
+        budget: candidates of a generation, and generations, of each point's search.
+        weight: of performance in the reward.
+        seed: of the searches.
+        progress: receives a line per generation.
+
+    Returns:
+        By rising factor.
+    """
+    low, high, _ = family.bounds()
+    points = [FrontierPoint(factor=1.0, action=tuned.action, parameters=tuned.parameters, trials=0)]
+    count, generations = budget
+    for factor in factors:
+        more = (factor - 1.0) * weight
+        known = best_settings(tuned.trials, count, more)
+        first = np.array([known[place % len(known)] for place in range(count)])
+        name = f"{family.name}, performance x {factor:g}"
+        rng = np.random.default_rng(derive_seed(seed, "frontier", name))
+        trials = search(name, (low, high), first, generations, score, rng, progress, more)
+        (best,) = best_settings(trials, 1, more)
+        points.append(
+            FrontierPoint(
+                factor=factor,
+                action=family.joint(np.array(best)),
+                parameters=family.rule(best),
+                trials=len(trials),
+            )
+        )
+    return tuple(sorted(points, key=lambda point: point.factor))
+
+
+def with_frontiers(
+    found: BaselineSet,
+    families: Sequence[BaselineFamily],
+    scores: Mapping[Kind, Score],
+    factors: Sequence[float],
+    generations: int,
+    weight: float,
+    progress: Say | None = None,
+) -> BaselineSet:
+    """The same baselines, with the frontier of each of `families` (see `tune_frontier`)."""
+    tuned = {one.name: one for one in found.tuned}
+    budget = (found.budget.candidates, generations)
+    frontiers = {
+        one.name: tune_frontier(
+            one, tuned[one.name], scores[one.kind], factors, budget, weight, found.seed, progress
+        )
+        for one in families
+    }
+    return found.model_copy(update={"frontiers": frontiers})
+
+
+def best_settings(
+    trials: Sequence[Trial], count: int, more: float = 0.0
+) -> list[tuple[float, ...]]:
+    """The `count` best different settings tried, the best first; fewer where fewer were tried.
+
+    Args:
+        trials: those tried.
+        count: how many are wanted.
+        more: weight of performance beyond what the reward gives it.
+    """
+    ranked = sorted(trials, key=lambda trial: -(trial.reward + more * trial.performance))
     return list(dict.fromkeys(trial.knobs for trial in ranked))[:count]
 
 
@@ -114,8 +196,8 @@ def search(
     generations: int,
     score: Score,
     rng: np.random.Generator,
-    say: Say,
-    cost_weight: float = 0.0,
+    progress: Say | None = None,
+    more: float = 0.0,
 ) -> list[Trial]:
     """Differential evolution from the generation `first` on; every trial, in order.
 
@@ -126,15 +208,16 @@ def search(
         generations: the first included.
         score: plays candidates.
         rng: random state of the search.
-        say: receives a line per generation.
-        cost_weight: added to the weight that the reward gives to cost: what is climbed is
-            reward + `cost_weight` · cost.
+        progress: receives a line per generation.
+        more: weight of performance beyond what the reward gives it: what is climbed is reward +
+            `more` · performance.
 
     Raises:
         FloatingPointError: a score is not finite.
     """
     from scipy.optimize import differential_evolution
 
+    say = progress or (lambda _: None)
     low, high = bounds
     is_free = high > low
     candidates = len(first)
@@ -149,13 +232,13 @@ def search(
             bad = rows[~np.isfinite(scored).all(1)][0].tolist()
             raise FloatingPointError(f"{name}: no finite reward with the knobs {bad}")
         trials.extend(
-            Trial(knobs=tuple(row), reward=reward, cost=cost)
-            for row, (reward, cost) in zip(rows.tolist(), scored.tolist(), strict=True)
+            Trial(knobs=tuple(row), reward=reward, performance=performance)
+            for row, (reward, performance) in zip(rows.tolist(), scored.tolist(), strict=True)
         )
-        best = max(trial.reward + cost_weight * trial.cost for trial in trials)
+        best = max(trial.reward + more * trial.performance for trial in trials)
         generation = len(trials) // candidates
         say(f"{name}: generation {generation} of {generations}, best {best:+.4f}")
-        return np.asarray(-(scored @ np.array([1.0, cost_weight])))
+        return np.asarray(-(scored @ np.array([1.0, more])))
 
     if is_free.any():
         differential_evolution(

@@ -7,7 +7,7 @@ environment. Playing policies is `rollout`; dynamics are `marl.cloud`.
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Final, Protocol, cast
 
@@ -20,7 +20,13 @@ from marl.cloud.params import Reference
 from marl.cloud.types import SERVICES
 from marl.envs import make
 from marl.envs.batched import BatchedEnv
-from marl.envs.scenarios import Scenario, generator_for, reference_generator_for, scenario
+from marl.envs.scenarios import (
+    Scenario,
+    by_difficulty,
+    generator_for,
+    reference_generator_for,
+    scenario,
+)
 from marl.evaluate.scorers import EpisodeScorer
 from marl.train.env import MakeEnv
 from marl.workload.model import WorkloadModel
@@ -88,6 +94,18 @@ class ProvisioningWorld:
             return BatchedEnv(cloud, generator, num_envs, self.episode_steps, seed)
 
         return make_one
+
+    def stages(self, split: str) -> dict[str, MakeEnv]:
+        """Every scenario's environments, the easiest first: what a curriculum climbs.
+
+        A scenario's cloud and demand are made when its first environment is.
+        """
+
+        def later(name: str) -> MakeEnv:
+            made = cache(lambda: self.make_env(name, split))
+            return lambda num_envs, seed: made()(num_envs, seed)
+
+        return {one.name: later(one.name) for one in by_difficulty()}
 
     def physical(self, actions: Mapping[str, Tensor]) -> dict[str, float]:
         """`<agent>_<knob>` → value in the knob's unit, for one cloud's actions agent → (A_i,)."""

@@ -3,6 +3,7 @@
 Called as a stack of MLPs over the global state beside all agents' actions, so that a learner takes
 either. What values are learned from belongs to the learner.
 """
+# ruff: noqa: N803 - dimension letters as suffixes, legend in marl/algos/base.py
 
 import torch
 from torch import Tensor, nn
@@ -87,15 +88,25 @@ class AttentionCritic(nn.Module):
         Returns:
             (E, B, 1), E being `first` where given.
         """
-        value: Tensor = self.head(self._pooled(x, first)[0], first)
+        pooled, _ = self._pooled(*self._parts(x), first)
+        value: Tensor = self.head(pooled, first)
+        return value
+
+    def beside(self, fixed_BF: Tensor, moving_EBF: Tensor, first: int | None = None) -> Tensor:
+        """`forward` of states (B, S) beside actions (E, B, N·A); no gradient by the states."""
+        pooled, _ = self._pooled(fixed_BF.detach(), moving_EBF, first)
+        value: Tensor = self.head(pooled, first)
         return value
 
     def weights(self, x: Tensor) -> Tensor:
         """(E, B, heads, N, N) weights: row i is how agent i weighs the others."""
-        return self._pooled(x, None)[1]
+        return self._pooled(*self._parts(x), None)[1]
 
-    def _pooled(self, x: Tensor, first: int | None) -> tuple[Tensor, Tensor]:
+    def _parts(self, x: Tensor) -> tuple[Tensor, Tensor]:
         state, action = x.split((self.state_size, self.agents * self.knobs), -1)
+        return state, action
+
+    def _pooled(self, state: Tensor, action: Tensor, first: int | None) -> tuple[Tensor, Tensor]:
         encoded = self._encoded(state, action, first)  # (E, B, N, D)
         flat = encoded.flatten(1, 2)
         asked, key, value = (

@@ -5,7 +5,7 @@ How the kinds are built is in `marl.nets.network`; what a learner supports it sa
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from marl.frozen import Frozen
 
@@ -59,14 +59,20 @@ class NetConfig(Frozen):
         if self.token % self.heads:
             raise ValueError(f"token {self.token} is not a multiple of heads {self.heads}")
 
-    def refuse_memory(self, learner: str, why: str) -> None:
-        """For learners that cannot carry a memory.
 
-        Raises:
-            ValueError: the kind has one.
-        """
-        if self.kind == "gru":
-            raise ValueError(
-                f"{learner} takes net.kind 'mlp', 'attention' or 'transformer', not 'gru': {why}. "
-                "'apg' and 'shac' carry a memory"
-            )
+def without_memory(net: NetConfig) -> NetConfig:
+    """The same networks, which a learner that cannot carry a memory may have.
+
+    Raises:
+        ValueError: they have one.
+    """
+    if net.kind == "gru":
+        raise ValueError(
+            "this learner learns from single decisions, not from what led to them: it takes "
+            "net.kind 'mlp', 'attention' or 'transformer', not 'gru'; 'apg' and 'shac' carry a "
+            "memory"
+        )
+    return net
+
+
+FeedForward = Annotated[NetConfig, AfterValidator(without_memory)]

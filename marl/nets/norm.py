@@ -4,6 +4,7 @@ The statistics are buffers, so they travel with the policy and with checkpoints.
 belongs to the training loop.
 """
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -31,6 +32,7 @@ class RunningNorm(nn.Module):
         super().__init__()
         self.clip = clip
         self.epsilon = epsilon
+        self._converted: tuple[object, Tensor, Tensor] | None = None
         self.register_buffer("count", torch.zeros((), dtype=torch.float64))
         self.register_buffer("mean", torch.zeros(*shape, dtype=torch.float64))
         self.register_buffer("m2", torch.zeros(*shape, dtype=torch.float64))
@@ -56,5 +58,13 @@ class RunningNorm(nn.Module):
 
     def forward(self, rows: Tensor) -> Tensor:
         """Centre and scale (..., *shape), then clip; float32."""
-        scaled = (rows - self.mean.to(torch.float32)) / self.std.to(torch.float32)
-        return scaled.clamp(-self.clip, self.clip)
+        mean, std = self._float32()
+        scaled = (rows - mean) / std
+        return scaled if self.clip == math.inf else scaled.clamp(-self.clip, self.clip)
+
+    def _float32(self) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation, converted once after each change and not for each batch."""
+        versions = tuple((id(one), one._version) for one in (self.count, self.mean, self.m2))
+        if self._converted is None or self._converted[0] != versions:
+            self._converted = (versions, self.mean.to(torch.float32), self.std.to(torch.float32))
+        return self._converted[1:]

@@ -16,13 +16,13 @@ from marl.nets.sequence import SequenceLayout
 
 
 class Block(nn.Module):
-    """M stacked blocks: queries attend over tokens, then a feed-forward layer; both residual.
+    """N stacked blocks: queries attend over tokens, then a feed-forward layer; both residual.
 
     h = x + Attention(norm x, norm y), then h + FF(norm h): the pre-norm order (Xiong et al. 2020,
     arXiv:2002.04745, figure 1b), with layer norms without gain and bias.
 
     Args:
-        members: M.
+        agents: N.
         token: D, width of a token.
         heads: of attention; must divide D.
         wide: hidden width of the feed-forward layer.
@@ -30,11 +30,11 @@ class Block(nn.Module):
     """
 
     def __init__(
-        self, members: int, token: int, heads: int, wide: int, *, generator: torch.Generator
+        self, agents: int, token: int, heads: int, wide: int, *, generator: torch.Generator
     ) -> None:
         super().__init__()
         self.heads = heads
-        inputs = [token] * members
+        inputs = [token] * agents
         self.query = StackedMLP(inputs, (), token, generator=generator)
         self.key_value = StackedMLP(inputs, (), 2 * token, generator=generator)
         self.out = StackedMLP(inputs, (), token, generator=generator)
@@ -42,22 +42,25 @@ class Block(nn.Module):
             inputs, (wide,), token, generator=generator, has_layer_norm=False
         )
 
-    def forward(self, x: Tensor, y: Tensor, is_open: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, x: Tensor, y: Tensor, is_open: Tensor, members: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """(M, B, L, D) from queries (M, B, L, D) over tokens y (M, B, R, D) that are open.
 
         Args:
             x: what asks.
             y: what is asked.
             is_open: (M, B, R) bool.
+            members: (M,) which of the stack's blocks.
 
         Returns:
             What x has become, and the weights (M, B, heads, L, R).
         """
-        key, value = _each(self.key_value, _norm(y)).chunk(2, -1)
-        query = _each(self.query, _norm(x))
+        key, value = _each(self.key_value, _norm(y), members).chunk(2, -1)
+        query = _each(self.query, _norm(x), members)
         pooled, weights = attend(query, key, value, is_open[:, :, None], self.heads)
-        x = x + _each(self.out, pooled)
-        return x + _each(self.feed_forward, _norm(x)), weights
+        x = x + _each(self.out, pooled, members)
+        return x + _each(self.feed_forward, _norm(x), members), weights
 
 
 class SequenceTransformer(nn.Module):
@@ -65,7 +68,8 @@ class SequenceTransformer(nn.Module):
 
     Blocks of self-attention over the open slots, then one in which a learned seed pools them (Set
     Transformer: Lee et al. 2019, arXiv:1810.00825, eq. 8 and 11). Closed slots are never seen,
-    whatever stands in them. Agents without a list get zeros for the pooled part.
+    whatever stands in them. Agents without a list get zeros for the pooled part; their weights
+    are never used.
 
     Args:
         in_features: (N,) observation width of each agent.
@@ -107,12 +111,12 @@ class SequenceTransformer(nn.Module):
             )
         if len({(layout.fields, len(layout.columns)) for layout in lists}) > 1:
             raise ValueError("lists of a team must have the same fields and slots")
-        slots, fields = len(lists[0].columns), len(lists[0].fields)
+        agents, slots, fields = len(layouts), len(lists[0].columns), len(lists[0].fields)
         self.token = token
-        self.embed = StackedMLP([fields] * len(lists), (), token, generator=generator)
-        self.seed = uniform((len(lists), 1, token), token**-0.5, generator)
+        self.embed = StackedMLP([fields] * agents, (), token, generator=generator)
+        self.seed = uniform((agents, 1, token), token**-0.5, generator)
         self.blocks = nn.ModuleList(
-            Block(len(lists), token, heads, feed_forward * token, generator=generator)
+            Block(agents, token, heads, feed_forward * token, generator=generator)
             for _ in range(depth)
         )
         rests = [
@@ -153,17 +157,17 @@ class SequenceTransformer(nn.Module):
         mine = x_NBF.index_select(0, self.members)
         is_open = mine.gather(2, self.is_open.expand(-1, rows, -1)) > 0.5
         entries = mine.gather(2, self.columns.expand(-1, rows, -1))
-        tokens = _each(self.embed, entries.unflatten(2, (is_open.shape[2], -1)))
+        tokens = _each(self.embed, entries.unflatten(2, (is_open.shape[2], -1)), self.members)
         for block in self.blocks[:-1]:
-            tokens, _ = block(tokens, tokens, is_open)
-        seed = self.seed[:, :, None].expand(-1, rows, -1, -1)
-        pooled, weights = self.blocks[-1](seed, tokens, is_open)
+            tokens, _ = block(tokens, tokens, is_open, self.members)
+        seed = self.seed.index_select(0, self.members)[:, :, None].expand(-1, rows, -1, -1)
+        pooled, weights = self.blocks[-1](seed, tokens, is_open, self.members)
         return _norm(pooled[:, :, 0]), weights
 
 
-def _each(layer: StackedMLP, x: Tensor) -> Tensor:
-    """A stack's outputs for every token of (M, B, R, ·)."""
-    out: Tensor = layer(x.flatten(1, 2))
+def _each(layer: StackedMLP, x: Tensor, members: Tensor) -> Tensor:
+    """Outputs of M of a stack's members for every token of (M, B, R, ·)."""
+    out: Tensor = layer(x.flatten(1, 2), members)
     return out.unflatten(1, x.shape[1:3])
 
 

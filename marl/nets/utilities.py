@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from marl.nets.config import NetConfig
+from marl.nets.config import NetConfig, without_memory
 from marl.nets.network import TeamNet, input_norm
 from marl.nets.sequence import SequenceLayout
 
@@ -51,7 +51,7 @@ class TeamUtility(nn.Module):
         super().__init__()
         if len(obs_sizes) != len(choices) or min(choices) < 1:
             raise ValueError(f"choices {tuple(choices)} of agents that see {tuple(obs_sizes)}")
-        net.refuse_memory("a team of utilities", "it is asked about single decisions")
+        without_memory(net)
         self.norm = input_norm(net, obs_sizes, layouts)
         self.net = TeamNet(
             net,

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from marl.nets.config import NetConfig
 from marl.nets.mlp import StackedMLP
 from marl.nets.norm import RunningNorm
 from marl.nets.orthogonal import orthogonal_
@@ -19,9 +20,8 @@ class ValueCritics(nn.Module):
 
     Args:
         in_features: (J,) inputs of each critic.
-        hidden: widths of the hidden layers.
+        net: sizes of the hidden layers; critics are MLPs whatever its kind.
         generator: source of the orthogonal initial weights.
-        has_layer_norm: see StackedMLP.
         last_gain: gain of the last layer; small, because a critic that has learned nothing should
             say the mean: guesses of unit size bury what a knob did.
     """
@@ -29,15 +29,14 @@ class ValueCritics(nn.Module):
     def __init__(
         self,
         in_features: Sequence[int],
-        hidden: Sequence[int],
+        net: NetConfig,
         *,
         generator: torch.Generator,
-        has_layer_norm: bool = True,
         last_gain: float = 0.01,
     ) -> None:
         super().__init__()
         self.mlp = StackedMLP(
-            in_features, hidden, 1, generator=generator, has_layer_norm=has_layer_norm
+            in_features, net.hidden, 1, generator=generator, has_layer_norm=net.has_layer_norm
         )
         orthogonal_(self.mlp, in_features, last_gain=last_gain, generator=generator)
         self.norm = RunningNorm((len(in_features),), clip=math.inf)

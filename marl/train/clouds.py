@@ -82,7 +82,7 @@ class Clouds:
     def play(self, actions: Mapping[str, Tensor]) -> Played:
         """Hold a decision in all clouds, the baseline's beside it."""
         hold = self.config.hold_steps
-        step = held_step(self.env, actions, hold)
+        step = held_step(self.env, actions, hold, has_terms=True)
         earned = self._stacked(step)
         if self._shadow is None:
             return Played(step, earned, earned)

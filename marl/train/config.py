@@ -1,6 +1,6 @@
 """Everything that decides what a training run does. Algorithms' own numbers: `marl.algos`."""
 
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 from pydantic import Field, TypeAdapter, model_validator
 
@@ -12,6 +12,7 @@ from marl.algos.qmix import QmixConfig
 from marl.frozen import Frozen
 from marl.replay.hindsight import HindsightConfig
 from marl.replay.prioritised import PriorityConfig
+from marl.train.curriculum import CurriculumConfig
 
 LearnerConfig = Annotated[
     MaddpgConfig | MappoConfig | FirstOrderConfig | QmixConfig, Field(discriminator="name")
@@ -19,13 +20,18 @@ LearnerConfig = Annotated[
 _LEARNERS: Final[TypeAdapter[LearnerConfig]] = TypeAdapter(LearnerConfig)
 
 
-def learner_named(name: str) -> LearnerConfig:
-    """The learner of that name with its own defaults.
+def learner_named(name: str, **settings: Any) -> LearnerConfig:
+    """The learner of that name, with its own defaults where `settings` says nothing else.
 
     Raises:
-        ValueError: no such learner; the message lists those there are.
+        ValueError: no such learner, the message lists those there are; or no such setting.
     """
-    return _LEARNERS.validate_python({"name": name})
+    return _LEARNERS.validate_python({"name": name, **settings})
+
+
+def learner_names() -> tuple[str, ...]:
+    """Every learner there is."""
+    return tuple(sorted(_LEARNERS.json_schema()["discriminator"]["mapping"]))
 
 
 class TrainConfig(Frozen):
@@ -35,6 +41,8 @@ class TrainConfig(Frozen):
 
     Attributes:
         learner: the algorithm and its hyper-parameters.
+        name: what tables and files call the policy; the learner's name if absent, behind its
+            teacher's where it has one ("apg_maddpg").
         seed: decides initial weights, noise, sampling and the weather.
         epochs: how long to train.
         epoch_steps: steps per epoch; an episode's length, so that epochs start with episodes.
@@ -69,11 +77,21 @@ class TrainConfig(Frozen):
             cloud beside theirs, and show critics the difference to that cloud. The subtracted part
             does not depend on actions, so the best policy stays the same; the noise of the weather
             goes (common random numbers as a control variate; after Mao et al. 2019).
+        warm_start: name of the policy whose actors, normaliser included, training starts from; its
+            file is handed to the loop. Critics start anew, so `warmup_epochs` and a learner's own
+            warm-up keep their meaning.
+        curriculum: how to climb an order of situations; None: train where the run is judged.
+        patience: evaluations without a new best after which the run ends early; None: never. While
+            a curriculum climbs none are counted.
+        retries: times that a run which diverged goes back to its last checkpoint (its start where
+            there is none) and tries again with smaller steps, before it gives up.
+        retry_factor: factor on every step size of the learner at each such time.
         threads: threads of torch while training; small networks are fastest with one, and sums
             come out in the same order on every machine only when it is fixed.
     """
 
     learner: LearnerConfig = MaddpgConfig()
+    name: str | None = Field(default=None, pattern=r"^[a-z0-9_]+$")
     seed: int = Field(default=0, ge=0)
     epochs: int = Field(default=24, ge=1)
     epoch_steps: int = Field(default=144, ge=2)
@@ -96,7 +114,19 @@ class TrainConfig(Frozen):
     checkpoint_every: int = Field(default=10, ge=1)
     critic_horizon: int = Field(default=12, ge=0)
     is_relative: bool = True
+    warm_start: str | None = None
+    curriculum: CurriculumConfig | None = None
+    patience: int | None = Field(default=None, ge=1)
+    retries: int = Field(default=2, ge=0)
+    retry_factor: float = Field(default=0.3, gt=0, lt=1)
     threads: int = Field(default=1, ge=1)
+
+    @property
+    def policy_name(self) -> str:
+        """What tables and files call the policy."""
+        if self.name is not None:
+            return self.name
+        return "_".join(part for part in (self.warm_start, self.learner.name) if part)
 
     @model_validator(mode="after")
     def _buffer_holds_a_window(self) -> "TrainConfig":

@@ -62,6 +62,11 @@ class DiscreteTrainer:
         return self.clouds.env
 
     @property
+    def held_in_env(self) -> BatchedEnv:
+        """Where it is judged."""
+        return self.clouds.held_in_env
+
+    @property
     def env_steps(self) -> int:
         """Steps of single clouds collected so far."""
         return self.epoch * self.config.epoch_steps * self.config.num_envs
@@ -87,7 +92,7 @@ class DiscreteTrainer:
             rows.append(measured)
         self.epoch += 1
         means = {name: float(sum(row[name] for row in rows)) / len(rows) for name in rows[0]}
-        means["epsilon"] = self.learner.epsilon
+        means["exploration/epsilon"] = self.learner.epsilon
         refuse_divergence(means, self.learner, self.epoch)
         return means
 
@@ -148,6 +153,7 @@ class DiscreteTrainer:
         earned = played.earned_BN
         return step.obs, {
             "reward": earned.mean(),
+            **step.terms,
             **{f"reward/{a}": earned[:, i].mean() for i, a in enumerate(self.spec.agents)},
             **{
                 f"kept/{a}": (choice[:, i] == 0).to(torch.float32).mean()

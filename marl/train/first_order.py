@@ -116,6 +116,9 @@ class FirstOrderTrainer:
             rows.append(measured)
         self.epoch += 1
         means = {name: float(sum(row[name] for row in rows)) / len(rows) for name in rows[0]}
+        means["exploration/sigma"] = (
+            self.learner.config.noise if is_learning else config.noise_sigma
+        )
         refuse_divergence(means, self.learner, self.epoch)
         return means
 
@@ -153,6 +156,7 @@ class FirstOrderTrainer:
         config, learner = self.config, self.learner
         share = config.gamma if learner.config.discount == "gradient" else 1.0
         rewards, logits, states, seen = [], [], [], []
+        terms: list[dict[str, Tensor]] = []  # of rollouts that tell what rewards are made of
         earned = torch.zeros((), device=self.device)
         for t in range(length):
             kept = share if t else 0.0
@@ -170,6 +174,7 @@ class FirstOrderTrainer:
             action = self.spec.unpack_actions(learner.actor.action(residual))
             reward = rollout.advance(action, config.hold_steps)
             earned += reward.detach().mean() / length
+            terms.append(getattr(rollout, "terms", dict)())
             if self.has_critic and config.is_relative:
                 with torch.no_grad():
                     reward = reward - beside.advance(self.baseline_actions, config.hold_steps)
@@ -183,7 +188,8 @@ class FirstOrderTrainer:
             last_state_BS=self._seen(rollout, beside),
             obs_TBNF=torch.stack(seen),
         )
-        return window, {"reward": earned}
+        told = {name: torch.stack([one[name] for one in terms]).mean() for name in terms[0]}
+        return window, {"reward": earned, **told}
 
     def _seen(self, rollout: DifferentiableRollout, beside: DifferentiableRollout) -> Tensor:
         """(B, S) what the critic sees: state, difference to the baseline's, the future.

@@ -14,12 +14,19 @@ from marl.train.env import BatchedEnv
 from marl.train.hold import held_step
 from marl.train.players import ActorPlayer
 
-# Whatever the seed of the run: the same weather for every run compared.
+# Whatever the seed of the run: the same weather for every run compared. An environment made with
+# this seed is one that policies are judged in (`climb` tells them apart by it).
 HELD_IN_SEED: Final = 2_000_003
+# Losses and gradient norms are in units of normalised rewards: beyond this they have exploded.
+_EXPLODED: Final = 1e8
+_REMEDY: Final = (
+    "check the environment's rewards and observations for values that are not finite, or lower the "
+    "learning rates (of first-order learners: shorten the window)"
+)
 
 
 class DivergenceError(RuntimeError):
-    """Training met a number that is not finite; the message names it."""
+    """Training met a number that is not finite or has exploded; the message names it."""
 
 
 class Guarded(Protocol):
@@ -91,14 +98,28 @@ def refuse_divergence(means: Mapping[str, float], learner: Guarded, epoch: int) 
         DivergenceError: naming them.
     """
     bad = sorted(name for name, value in means.items() if not math.isfinite(value))
+    exploded = sorted(
+        f"{name} {value:.1e}"
+        for name, value in means.items()
+        if abs(value) > _EXPLODED and ("loss" in name or "grad_norm" in name)
+    )
     bad += sorted(
         name
         for name, parameter in learner.policy().state_dict().items()
         if not torch.isfinite(parameter).all()
     )
-    if bad:
+    if bad or exploded:
         raise DivergenceError(
-            f"not finite in epoch {epoch} after {learner.updates} updates: {', '.join(bad)}; check "
-            "the environment's rewards and observations for values that are not finite, or lower "
-            "the learning rates (of first-order learners: shorten the window)"
+            f"{'not finite' if bad else 'exploded'} in epoch {epoch} after {learner.updates} "
+            f"updates: {', '.join(bad or exploded)}; {_REMEDY}"
         )
+
+
+def refuse_not_finite(figures: Mapping[str, float], epoch: int) -> None:
+    """Stop where an evaluation's figure is not finite.
+
+    Raises:
+        DivergenceError: naming them.
+    """
+    if bad := sorted(name for name, value in figures.items() if not math.isfinite(value)):
+        raise DivergenceError(f"not finite after epoch {epoch}: {', '.join(bad)}; {_REMEDY}")

@@ -101,6 +101,7 @@ class OnPolicyTrainer:
         if self.shadow is not None:
             self.shadow = twin(self.env, self.make_env, seed)
         columns: dict[str, list[Tensor]] = {}
+        terms: list[Mapping[str, Tensor]] = []
         earned_TBN = []  # noqa: N806 - dimension letters, legend in marl/algos/base.py
         decisions = config.epoch_steps // config.hold_steps
         state = self._state()
@@ -109,7 +110,10 @@ class OnPolicyTrainer:
             mask = open_knobs(self.env, self.spec, config.hold_steps)
             residual, latent, log_prob = self.learner.explore(obs, mask)
             action = self.learner.actor.action(residual)
-            step = held_step(self.env, self.spec.unpack_actions(action), config.hold_steps)
+            step = held_step(
+                self.env, self.spec.unpack_actions(action), config.hold_steps, has_terms=True
+            )
+            terms.append(step.terms)
             reward = earned = self._rewards(step)
             if self.shadow is not None:
                 beside = held_step(self.shadow, self.baseline_actions, config.hold_steps)
@@ -141,6 +145,7 @@ class OnPolicyTrainer:
         rollout = Rollout(**{name: torch.stack(values) for name, values in columns.items()})
         means = torch.stack(earned_TBN).mean((0, 1))
         named = {f"reward/{agent}": means[i] for i, agent in enumerate(self.spec.agents)}
+        named |= {key: torch.stack([one[key] for one in terms]).mean() for key in terms[0]}
         return rollout, {"reward": means.mean(), **named}
 
     def held_in_rewards(self, *, is_baseline: bool = False) -> Tensor:

@@ -14,10 +14,12 @@ from torch import Tensor
 
 from marl.algos.first_order import DifferentiableRollout
 from marl.cloud.dynamics import Cloud, knobs_from_actions, step
+from marl.cloud.figures import figure_names
 from marl.cloud.rounding import SMOOTH, Rounding
 from marl.cloud.types import SERVICES, CloudState
 from marl.cloud.weather import Weather
 from marl.train.env import BatchedEnv
+from marl.train.hold import reward_terms
 
 
 class CloudRollout:
@@ -42,6 +44,10 @@ class CloudRollout:
         self._cloud, self._weather, self._rounding = cloud, weather, rounding
         self._now, self._step = state, start
         self._features = cloud.observe(state, weather.told[start])
+        names = figure_names(cloud.params.config.zones)
+        self._term_names = reward_terms(names)
+        self._term_rows = torch.tensor([names.index(name) for name in self._term_names])
+        self._terms = torch.zeros(len(self._term_names))
 
     def obs(self) -> dict[str, Tensor]:
         """Agent → (B, F_i), as `BatchedEnv` shows it."""
@@ -71,13 +77,20 @@ class CloudRollout:
         joined = torch.cat([actions[agent].t() for agent in SERVICES]).clamp(-1.0, 1.0)
         knobs = knobs_from_actions(joined, self._cloud)
         total = torch.zeros_like(self._now.elapsed)
+        told = torch.zeros(len(self._term_rows), device=total.device)
         for _ in range(steps):
             weather = self._weather.at(self._step)
             self._now, outcome = step(self._now, knobs, weather, self._cloud, self._rounding)
             total = total + outcome.reward.mean(0)
+            told += outcome.figures.detach()[self._term_rows].mean(1)
             self._step += 1
         self._look()
+        self._terms = told / steps
         return total / steps
+
+    def terms(self) -> dict[str, Tensor]:
+        """Means over clouds and steps of the reward's named terms in the last `advance`."""
+        return dict(zip(self._term_names, self._terms.unbind(), strict=True))
 
     def fade(self, share: float) -> None:
         """Let only `share` of later gradients reach what came before; 0 cuts them off."""

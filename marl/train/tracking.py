@@ -1,6 +1,7 @@
-"""Where a training run's figures go: MLflow, or nowhere. Registering what came out.
+"""Where a training run's figures go: MLflow, several places, or nowhere. Registering what came out.
 
 MLflow is imported inside functions, for it takes seconds. Nothing here influences training.
+TensorBoard is `tensorboard_tracker`'s.
 """
 
 import os
@@ -14,12 +15,23 @@ _METRICS_PER_CALL = 1000  # MLflow refuses more in one log_batch
 class Tracker(Protocol):
     """Receives a run's settings, figures and files."""
 
-    def start(self, name: str, params: Mapping[str, Any], run_id: str | None) -> str:
-        """Open a run, or the interrupted run `run_id` again; returns its id."""
+    def start(self, name: str, params: Mapping[str, Any], run_id: str | None, step: int = 0) -> str:
+        """Open a run, or the interrupted run `run_id` again at `step`; returns its id.
+
+        Figures after `step` are those of a training that was killed: they come again.
+        """
         ...
 
     def log(self, step: int, metrics: Mapping[str, float]) -> None:
         """Record figures at a step."""
+        ...
+
+    def rewind(self, step: int) -> None:
+        """Figures after `step` are void: the run went back to it, and others follow."""
+        ...
+
+    def note(self, key: str, text: str) -> None:
+        """Keep a remark with the run."""
         ...
 
     def artifact(self, path: Path) -> None:
@@ -34,18 +46,61 @@ class Tracker(Protocol):
 class NullTracker:
     """Keeps nothing."""
 
-    def start(self, name: str, params: Mapping[str, Any], run_id: str | None) -> str:
+    def start(self, name: str, params: Mapping[str, Any], run_id: str | None, step: int = 0) -> str:
         """Nothing to open."""
         return run_id or ""
 
     def log(self, step: int, metrics: Mapping[str, float]) -> None:
         """Nothing to record."""
 
+    def rewind(self, step: int) -> None:
+        """Nothing to take back."""
+
+    def note(self, key: str, text: str) -> None:
+        """Nothing to keep."""
+
     def artifact(self, path: Path) -> None:
         """Nothing to keep."""
 
     def finish(self, is_complete: bool) -> None:
         """Nothing to close."""
+
+
+class Trackers:
+    """Several at once; the first one's run ids count."""
+
+    def __init__(self, *trackers: Tracker) -> None:
+        self._trackers = trackers
+
+    def start(self, name: str, params: Mapping[str, Any], run_id: str | None, step: int = 0) -> str:
+        """Open the run everywhere; the first one's id."""
+        ids = [one.start(name, params, run_id, step) for one in self._trackers]
+        return ids[0]
+
+    def log(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Record figures everywhere."""
+        for one in self._trackers:
+            one.log(step, metrics)
+
+    def rewind(self, step: int) -> None:
+        """Take figures back everywhere."""
+        for one in self._trackers:
+            one.rewind(step)
+
+    def note(self, key: str, text: str) -> None:
+        """Keep a remark everywhere."""
+        for one in self._trackers:
+            one.note(key, text)
+
+    def artifact(self, path: Path) -> None:
+        """Keep a file everywhere."""
+        for one in self._trackers:
+            one.artifact(path)
+
+    def finish(self, is_complete: bool) -> None:
+        """Close the run everywhere."""
+        for one in self._trackers:
+            one.finish(is_complete)
 
 
 class MlflowTracker:
@@ -63,6 +118,7 @@ class MlflowTracker:
         self._client = mlflow_client(root)
         self._tags = dict(tags or {})
         self._run_id = ""
+        self._logged = -1  # last step that the run holds already
         found = self._client.get_experiment_by_name(experiment)
         self._experiment_id = (
             found.experiment_id
@@ -72,15 +128,22 @@ class MlflowTracker:
             )
         )
 
-    def start(self, name: str, params: Mapping[str, Any], run_id: str | None) -> str:
-        """Open a run, or continue the interrupted run `run_id` where MLflow still knows it."""
+    def start(self, name: str, params: Mapping[str, Any], run_id: str | None, step: int = 0) -> str:
+        """Open a run, or continue the interrupted run `run_id` where MLflow still knows it.
+
+        MLflow cannot take figures back. A killed training comes by the same ones again, so those
+        that the run holds already are left out.
+        """
         from mlflow.entities import Param
         from mlflow.exceptions import MlflowException
 
+        self._logged = -1
         if run_id:
             try:
                 self._client.update_run(run_id, status="RUNNING")
                 self._run_id = run_id
+                rewards = self._client.get_metric_history(run_id, "reward")
+                self._logged = rewards[-1].step if rewards else -1
                 return run_id
             except MlflowException:
                 pass  # the store was deleted since; a new run then holds the rest
@@ -93,6 +156,8 @@ class MlflowTracker:
 
     def log(self, step: int, metrics: Mapping[str, float]) -> None:
         """Record figures at a step, in one call."""
+        if step <= self._logged:
+            return
         import time
 
         from mlflow.entities import Metric
@@ -101,6 +166,14 @@ class MlflowTracker:
         rows = [Metric(name, float(value), now_ms, step) for name, value in metrics.items()]
         for first in range(0, len(rows), _METRICS_PER_CALL):
             self._client.log_batch(self._run_id, metrics=rows[first : first + _METRICS_PER_CALL])
+
+    def rewind(self, step: int) -> None:
+        """Others follow at the same steps; MLflow shows both, the later by its time."""
+        self._logged = step
+
+    def note(self, key: str, text: str) -> None:
+        """Keep a remark as a tag."""
+        self._client.set_tag(self._run_id, key, text)
 
     def artifact(self, path: Path) -> None:
         """Copy a file into the run's folder `policy`."""

@@ -115,6 +115,7 @@ class Trainer:
                 counts[name] = counts.get(name, 0) + 1
         self.epoch += 1
         means = {name: float(total) / counts[name] for name, total in sums.items()}
+        means["exploration/sigma"] = sigma
         refuse_divergence(means, self.learner, self.epoch)
         return means
 
@@ -123,10 +124,6 @@ class Trainer:
         return held_in_rewards(
             self.held_in_env, self.spec, self.learner, self.config, is_baseline=is_baseline
         )
-
-    def load_actor(self, state: Mapping[str, Tensor]) -> None:
-        """Start from other actors (`TeamActor.state_dict()`) of the same sizes and baseline."""
-        self.learner.load_actor(state)
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that the next epoch depends on."""
@@ -157,7 +154,7 @@ class Trainer:
         residual = self.learner.act(obs_BNF, noise)
         action = self.learner.actor.action(residual)
         hold = self.config.hold_steps
-        step = held_step(self.env, self.spec.unpack_actions(action), hold)
+        step = held_step(self.env, self.spec.unpack_actions(action), hold, has_terms=True)
         reward = earned = torch.stack([step.reward[agent] for agent in self.spec.agents], 1)
         if self.shadow is not None:
             beside = held_step(self.shadow, self.baseline_actions, hold).reward
@@ -180,7 +177,7 @@ class Trainer:
         measured = {
             f"reward/{agent}": earned[:, i].mean() for i, agent in enumerate(self.spec.agents)
         }
-        return self.spec.pack_obs(step.obs), {"reward": earned.mean(), **measured}
+        return self.spec.pack_obs(step.obs), {"reward": earned.mean(), **measured, **step.terms}
 
     def _learn(self, done: float) -> dict[str, Tensor]:
         """The updates after one decision."""

@@ -31,6 +31,9 @@ class ReportInputs:
         trace: the slice of the trace, as in provenance.
         profile: the run profile's knobs.
         reference: the policy compared against.
+        frontier: episodes of the points of the baselines' cost-SLO frontiers, with `family`.
+        savings: what each policy saves at equal service level (`marl.evaluate.frontier.savings`).
+        gap: each policy's share of the gap to the clairvoyant planner (`statistics.gap_closed`).
         baselines: how each tuned baseline was tuned, for people.
         workload: goodness-of-fit summary; empty where there is none.
         notes: what is missing or limited, one sentence each.
@@ -48,6 +51,9 @@ class ReportInputs:
     code_version: str
     config_hash: str
     is_synthetic: bool
+    frontier: pl.DataFrame = field(default_factory=pl.DataFrame)
+    savings: pl.DataFrame = field(default_factory=pl.DataFrame)
+    gap: pl.DataFrame = field(default_factory=pl.DataFrame)
     baselines: Mapping[str, str] = field(default_factory=dict)
     workload: Mapping[str, Any] = field(default_factory=dict)
     notes: Sequence[str] = ()
@@ -74,6 +80,8 @@ def build_content(inputs: ReportInputs) -> dict[str, Any]:
         "headline": _headline(inputs, best, main),
         "verdict": _verdict(inputs, best, main),
         "table": [_metric_row(inputs, metric, main, policies) for metric in METRICS],
+        "equal_slo": _equal_slo(inputs, policies),
+        "gap": _gap(inputs, main),
         "by_scenario": [_scenario_row(inputs, name, policies) for name in scenarios],
         "not_significant": _not_significant(inputs, main),
         "cost_by_service": _cost_by_service(inputs.episodes, main, policies),
@@ -95,7 +103,7 @@ def _policies(inputs: ReportInputs) -> list[str]:
         raise ValueError(
             f"the reference policy {inputs.reference!r} has no episodes; there are: {names}"
         )
-    last = [inputs.reference, "static_peak", "random"]
+    last = [inputs.reference, "predictive", "static_peak", "random", "clairvoyant"]
     # Learned policies first: on a narrow screen they and the reference are what shows.
     return [n for n in names if n not in last] + [n for n in last if n in names]
 
@@ -169,6 +177,13 @@ def _verdict(inputs: ReportInputs, best: str | None, scenario: str) -> list[str]
         row = _row(inputs, scenario, best, metric.column)
         if row is not None:
             sentences.append(_sentence(best, inputs.reference, metric, row))
+    sentences += [
+        f"At equal service level {best} saves {cell['shown']} {cell['interval']} of cost against "
+        f"the tuned {row['family']} rule's own frontier."
+        for row in _equal_slo(inputs, [best])
+        for cell in row["cells"]
+        if cell["lo"] is not None
+    ]
     if reward is not None and not reward["is_significant"]:
         sentences.append(
             f"On the composite objective the data do not show a difference between {best} and "
@@ -195,6 +210,41 @@ def _sentence(policy: str, reference: str, metric: Metric, row: Mapping[str, Any
         f"{metric.show(row['reference_mean'])}: {interval}{relative} — {word} "
         f"({row['episodes']} paired held-out episodes)."
     )
+
+
+def _equal_slo(inputs: ReportInputs, policies: Sequence[str]) -> list[dict[str, Any]]:
+    """What every policy saves against each baseline's frontier at its own service level."""
+    rows = []
+    for family in inputs.savings["family"].unique().sort() if inputs.savings.height else ():
+        part = inputs.savings.filter(pl.col("family") == family)
+        cells = [
+            {"policy": policy, **row, **_saving_shown(row)}
+            for policy in policies
+            for row in part.filter(pl.col("policy") == policy).to_dicts()
+        ]
+        low, high = part["lowest_slo"][0], part["highest_slo"][0]
+        rows.append({"family": family, "reaches": f"{low:.2%} to {high:.2%}", "cells": cells})
+    return rows
+
+
+def _saving_shown(row: Mapping[str, Any]) -> dict[str, Any]:
+    if row["estimate"] is None:
+        return {"shown": f"not told: {row['slo']:.2%} lies outside", "interval": None}
+    shown = f"{row['estimate']:+.1%}"
+    if row["lo"] is None:
+        return {"shown": shown, "interval": f"{row['inside']:.0%} of resamples inside: no interval"}
+    return {"shown": shown, "interval": f"[{row['lo']:+.1%}, {row['hi']:+.1%}]"}
+
+
+def _gap(inputs: ReportInputs, scenario: str) -> list[dict[str, Any]]:
+    """How far each policy gets from the reference towards the clairvoyant planner."""
+    if not inputs.gap.height:
+        return []
+    rows = inputs.gap.filter(pl.col("scenario") == scenario).sort("estimate", descending=True)
+    return [
+        row | {"shown": f"{row['estimate']:.0%} [{row['lo']:.0%}, {row['hi']:.0%}]"}
+        for row in rows.to_dicts()
+    ]
 
 
 def _metric_row(

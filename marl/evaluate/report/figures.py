@@ -10,7 +10,9 @@ from typing import Any, Final
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
+from marl.evaluate.frontier import efficient
 from marl.evaluate.report.content import ReportInputs
 from marl.evaluate.report.metrics import SERVICES
 
@@ -122,11 +124,32 @@ def _cost_slo(
     axis = axes[0, 0]
     for policy, cost, slo in means.iter_rows():
         axis.scatter(cost, 100 * slo, color=colours[policy], s=42, label=policy, zorder=3)
+    for name, line in _frontier_lines(inputs, content["main_scenario"]).items():
+        axis.plot(line[0], 100 * line[1], color=colours.get(name, INK), linewidth=1, zorder=2)
     axis.set_xlabel("cost, USD per episode (left is better)")
     axis.set_ylabel("service level attained, % (up is better)")
     _legend(axis)
     told = "; ".join(f"{p}: {c:.2f} USD, {s:.2%}" for p, c, s in means.iter_rows())
-    return Picture("cost_slo", "What a service level costs", f"{told}.", _svg(figure))
+    told += "".join(
+        f". Frontier of {name}: "
+        + ", ".join(f"{c:.2f} USD at {s:.2%}" for c, s in zip(*line, strict=True))
+        for name, line in _frontier_lines(inputs, content["main_scenario"]).items()
+    )
+    title = "What a service level costs (lines: the tuned rules at other weights of cost)"
+    return Picture("cost_slo", title, f"{told}.", _svg(figure))
+
+
+def _frontier_lines(inputs: ReportInputs, scenario: str) -> dict[str, NDArray[np.float64]]:
+    """Baseline → (2, points) mean cost and service level of its frontier's efficient points."""
+    if not inputs.frontier.height:
+        return {}
+    main = inputs.frontier.filter(pl.col("scenario") == scenario)
+    means = main.group_by("family", "factor").agg(pl.col("cost_usd", "slo_attainment").mean())
+    lines = {}
+    for (family,), part in means.sort("family", "factor").group_by("family", maintain_order=True):
+        cost, slo = part["cost_usd"].to_numpy(), part["slo_attainment"].to_numpy()
+        lines[str(family)] = np.stack([cost, slo])[:, efficient(cost, slo)]
+    return lines
 
 
 def _cost_services(content: Mapping[str, Any]) -> Picture:

@@ -39,10 +39,14 @@ def test_report_names_what_was_run_and_marks_it_synthetic(first):
     data, _ = first
     content = json.loads((data / "eval_report" / "report.json").read_text())
     assert content["is_synthetic"]
-    assert content["policies"] == ["maddpg", "reactive", "static_peak", "random"]
+    rules = ["maddpg", "reactive", "predictive", "static_peak"]
+    assert content["policies"] == [*rules, "random", "clairvoyant"]
     assert content["counts"]["episodes"] == 8
     page = (data / "eval_report" / "report.html").read_text()
     assert "Synthetic trace" in page
+    assert [row["family"] for row in content["equal_slo"]] == ["predictive", "reactive"]
+    shares = {row["policy"] for row in content["gap"]}
+    assert shares == {"maddpg", "predictive", "static_peak", "random"}
     assert str(data) not in page, "no path of this machine in a page for others"
 
 
@@ -55,7 +59,14 @@ def test_sql_sees_the_episodes(first):
         capture_output=True, check=True,
     )  # fmt: skip
     rows = json.loads(asked.stdout)
-    assert [row["n"] for row in rows] == [16, 16, 16, 16]
+    assert [row["n"] for row in rows] == [
+        8,
+        16,
+        16,
+        16,
+        16,
+        16,
+    ]  # the planner plays the main scenario alone
 
 
 def test_second_run_elsewhere_is_identical(first, tmp_path):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from assets.resources import Profile, TraceSettings
+from assets.resources import Profile, TraceSettings, TrainingPlan
 from assets.store import Store
 from pipelines.build import build_defs
 
@@ -18,12 +18,13 @@ TINY = Profile(
     embedded_jobs_per_hour=30.0,
     embedded_machines=12,
     episode_steps=48,
-    algorithms=["maddpg"],
+    training={"maddpg": TrainingPlan(steps=48 * 1024 * 3)},
     training_seeds=1,
-    training_steps=48 * 1024 * 3,
     tuning_candidates=8,
     tuning_generations=2,
     tuning_continued=1,
+    frontier_generations=1,
+    clairvoyant_iterations=1,
     tuning_episodes=4,
     evaluation_episodes=8,
     scenarios=["replay", "mixed_burst"],

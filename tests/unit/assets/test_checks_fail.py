@@ -213,8 +213,8 @@ def test_fit_resembles_trace(tmp_path):
 def test_tuned_beats_its_start(tmp_path):
     def write(reward, start):
         trials = [
-            {"knobs": [0.0], "reward": start, "cost": -0.5},
-            {"knobs": [0.1], "reward": reward, "cost": -0.5},
+            {"knobs": [0.0], "reward": start, "performance": -0.5},
+            {"knobs": [0.1], "reward": reward, "performance": -0.5},
         ]
         one = {"name": "reactive", "action": {"compute": [0.1]}, "reward": reward, "trials": trials}
         text = json.dumps({"budget": {}, "seed": 0, "tuned": [one]})

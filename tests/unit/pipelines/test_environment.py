@@ -32,7 +32,10 @@ def test_data_folder_follows_the_variable(tmp_path):
 
 def test_profiles_grow_in_every_knob():
     quick, standard, full = (PROFILES[name] for name in ("quick", "standard", "full"))
-    knobs = ("embedded_days", "training_steps", "training_seeds", "evaluation_episodes")
+    knobs = ("embedded_days", "training_seeds", "evaluation_episodes")
     for knob in knobs:
         assert getattr(quick, knob) < getattr(standard, knob) < getattr(full, knob)
+    for name in quick.training.keys() & standard.training.keys() & full.training.keys():
+        steps = [one.training[name].steps for one in (quick, standard, full)]
+        assert steps[0] < steps[1] < steps[2]
     assert full.training_seeds >= 5

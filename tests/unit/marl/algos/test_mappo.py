@@ -126,7 +126,7 @@ def test_orthogonal_weights_leave_padded_inputs_alone():
 
 
 def test_predictions_stay_what_they_were_when_the_returns_grow():
-    critics = ValueCritics((3, 2), (8,), generator=generator())
+    critics = ValueCritics((3, 2), NetConfig(hidden=(8,)), generator=generator())
     critics.observe(torch.randn((50, 2), generator=generator(1)))
     inputs = torch.randn((2, 20, 3), generator=generator(2))
     before = critics.raw(critics(inputs))

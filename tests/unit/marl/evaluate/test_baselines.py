@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from marl.evaluate.baselines import BaselineFamily, BaselineSet, Parameter, TuningBudget
-from marl.evaluate.tuning import best_settings, tune_baselines
+from marl.evaluate.tuning import best_settings, tune_baselines, with_frontiers
 
 LOW = {"a": (-1.0, -1.0), "b": (-0.5,)}
 HIGH = {"a": (1.0, 1.0), "b": (1.0,)}
@@ -59,8 +59,8 @@ def test_a_family_without_a_free_knob_is_scored_as_it_is():
 
 
 def test_a_score_that_is_not_finite_names_the_knobs():
+    broken = {"constant": lambda k: np.where(k[:, :2] > 0.5, np.nan, 1.0)}
     with pytest.raises(FloatingPointError, match=r"free: no finite reward with the knobs \["):
-        broken = {"constant": lambda k: np.where(k[:, :2] > 0.5, np.nan, 1.0)}
         tune_baselines([FREE], broken, BUDGET, 0)
 
 
@@ -89,7 +89,28 @@ def test_a_rule_that_continues_another_gets_the_same_number_of_trials_and_keeps_
     with pytest.raises(ValueError, match="rule continues 'free', not tuned before it"):
         tune_baselines([richer, FREE], scores, budget, 0)
     with pytest.raises(ValueError, match="is part of generations"):
-        TuningBudget(generations=3, continued=4)
+        TuningBudget(generations=3, continued=3)
+
+
+def test_a_frontier_follows_the_weight_of_performance():
+    # Reward is -(x - .3)²; performance -(x - .9)², of weight .5 in it: at factor f the best is
+    # where reward + (f - 1)/2 · performance is, (.3 + .9 k)/(1 + k) with k = (f - 1)/2.
+    def score(rows):
+        x = rows[:, 0]
+        return np.stack([-((x - 0.3) ** 2), -((x - 0.9) ** 2)], 1)
+
+    one = BaselineFamily(name="one", low={"a": (-1.0,)}, high={"a": (1.0,)}, start={"a": (0.0,)})
+    found = tune_baselines([one], {"constant": score}, TuningBudget(candidates=12), 0)
+    lines = []
+    both = with_frontiers(found, [one], {"constant": score}, (3.0, 2.0), 8, 0.5, lines.append)
+    assert both.tuned == found.tuned
+    points = both.frontiers["one"]
+    assert [point.factor for point in points] == [1.0, 2.0, 3.0]
+    assert [point.trials for point in points] == [0, 96, 96]
+    wanted = [0.3, (0.3 + 0.9 * 0.5) / 1.5, (0.3 + 0.9) / 2]
+    assert [point.action["a"][0] for point in points] == pytest.approx(wanted, abs=0.02)
+    assert "one, performance x 2: generation 8 of 8" in lines[-1]
+    assert BaselineSet.model_validate_json(both.model_dump_json()) == both
 
 
 @pytest.mark.parametrize(

@@ -71,7 +71,9 @@ def test_default_data_folder_is_the_environments(data, monkeypatch):
 
 
 def test_an_unknown_name_lists_what_there_is_and_what_makes_more(data, tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"there are: random, reactive, matd3\. `dagster"):
+    with pytest.raises(
+        FileNotFoundError, match=r"there are: random, reactive, clairvoyant, matd3\. `dagster"
+    ):
         load_policy("mapp0", data=data)
     with pytest.raises(FileNotFoundError, match="there are: random"):
         load_policy("maddpg", data=tmp_path)

@@ -1,4 +1,4 @@
-"""The predictive rule: floors worked by hand, the reactive rule as a special case, foresight pays."""
+"""The predictive rule: floors by hand, the reactive rule as a special case, foresight pays."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from marl.cloud.actions import WIDTH, decode, row
 from marl.cloud.types import SERVICES
 from marl.envs import make
 from marl.evaluate.baselines import TunedBaseline, TuningBudget
-from marl.evaluate.families import provisioning_families
+from marl.evaluate.families import provisioning_beginnings, provisioning_families
 from marl.evaluate.policies import ConstantPolicy, baseline_policy
 from marl.evaluate.predictive import PARAMETERS, PredictivePolicy, floor_action, predicted_load
 from marl.evaluate.rollout import Labels, play_episodes
@@ -106,19 +106,19 @@ class _Clockwork(ToyGenerator):
 
 
 def test_on_periodic_demand_tuning_finds_a_rule_that_beats_the_tuned_reactive_one():
-    static, reactive, predictive = provisioning_families()
+    _, reactive, predictive = provisioning_families()
     env = make(
         num_envs=2, seed=0, episode_steps=36, generator=_Clockwork(noise=0.02, kind="steady")
     )
     budget = TuningBudget(candidates=16, generations=24, continued=14)
     # Only the targets and floors are searched, so that few trials suffice.
     free = [row(s, name) for s in SERVICES for name in ("target_utilisation", "floor_share")]
-    low, start, high = (np.array(reactive.flat(reactive.start)) for _ in range(3))
+    low, high = reactive.flat(reactive.start), reactive.flat(reactive.start)
     low[free], high[free] = -1.0, 1.0
     bounds = {"low": reactive.joint(low), "high": reactive.joint(high)}
     families = [one.model_copy(update=bounds) for one in (reactive, predictive)]
     scorer = EpisodeScorer(env, 0)
-    found = tune_baselines(families, scorer.by_kind(), budget, 0)
+    found = tune_baselines(families, scorer.by_kind(), budget, 0, begin=provisioning_beginnings())
     tuned_reactive, tuned_predictive = found.tuned
     assert tuned_reactive.trial_count == tuned_predictive.trial_count
     assert tuned_predictive.reward > tuned_reactive.reward + 0.003
@@ -146,7 +146,9 @@ def test_it_refuses_other_worlds_and_other_parameters():
     policy = baseline_policy(tuned)
     assert isinstance(policy, PredictivePolicy)
     env = make(num_envs=1, episode_steps=2)
-    env.action_spec = {agent: space for agent, space in env.action_spec.items() if agent != "compute"}
+    env.action_spec = {
+        agent: space for agent, space in env.action_spec.items() if agent != "compute"
+    }
     with pytest.raises(ValueError, match="this world has"):
         policy.begin(env, 0)
     assert sum(len(values) for values in ENGINEER.values()) == WIDTH

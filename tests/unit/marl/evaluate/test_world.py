@@ -36,9 +36,9 @@ def test_a_score_is_the_mean_reward_of_playing_the_same_constant():
         env.reset(seed=3)
         steps = [env.step(constant(env, value)) for _ in range(STEPS)]
         rewards = [torch.stack(list(step.reward.values())).mean() for step in steps]
-        costs = [step.info["reward_cost"].mean() for step in steps]
+        performances = [step.info["reward_performance"].mean() for step in steps]
         assert scored[0] == pytest.approx(float(torch.stack(rewards).mean()), rel=1e-4)
-        assert scored[1] == pytest.approx(float(torch.stack(costs).mean()), rel=1e-4)
+        assert scored[1] == pytest.approx(float(torch.stack(performances).mean()), rel=1e-4)
     assert np.array_equal(score(candidates), scores)
 
 

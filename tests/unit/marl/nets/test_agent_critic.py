@@ -59,6 +59,11 @@ def test_it_is_called_like_a_stack_of_mlps():
     assert made(x).shape == (3, 5, 1)
     torch.testing.assert_close(made(x.expand(3, *x.shape)), made(x))
     torch.testing.assert_close(made(x, first=2), made(x)[:2])
+    state, action = x[:, :STATE].clone().requires_grad_(), x[:, STATE:].expand(2, -1, -1)
+    beside = made.beside(state, action, first=2)
+    torch.testing.assert_close(beside, made(x)[:2])
+    beside.sum().backward()
+    assert state.grad is None
 
 
 def test_gradients_reach_every_agents_action_and_every_weight():

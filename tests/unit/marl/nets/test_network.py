@@ -7,6 +7,7 @@ from pydantic import ValidationError
 from marl.algos.first_order import FirstOrderConfig
 from marl.algos.maddpg import MaddpgConfig
 from marl.algos.mappo import MappoConfig
+from marl.algos.qmix import QmixConfig
 from marl.nets.actor import TeamActor, forget
 from marl.nets.config import NetConfig
 from marl.nets.mlp import StackedMLP
@@ -114,9 +115,9 @@ def test_attention_is_read_out_where_there_is_any():
             actor(kind).attention(obs)
 
 
-@pytest.mark.parametrize("config", [MaddpgConfig, MappoConfig])
+@pytest.mark.parametrize("config", [MaddpgConfig, MappoConfig, QmixConfig])
 def test_learners_without_memory_refuse_one_by_name(config):
-    with pytest.raises(ValidationError, match=r"not 'gru'.*'apg' and 'shac' carry a memory"):
+    with pytest.raises(ValidationError, match=r"not 'gru'; 'apg' and 'shac' carry a memory"):
         config(net=NetConfig(kind="gru"))
     assert FirstOrderConfig(net=NetConfig(kind="gru")).net.memory == 64
 

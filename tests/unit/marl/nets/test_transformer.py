@@ -97,12 +97,12 @@ def test_a_block_by_hand_pools_the_only_open_entry():
         return torch.nn.functional.layer_norm(y, (8,))
 
     def linear(stack, y, layer=0):
-        return y @ stack.weights[layer][0] + stack.biases[layer][0]
+        return y @ stack.weights[layer][1] + stack.biases[layer][1]
 
     (block,) = made.blocks
     token = linear(made.embed, x[1][:, list(LAYOUT.columns[2])])
     value = linear(block.key_value, norm(token))[:, 8:]
-    hidden = made.seed[0] + linear(block.out, value)
+    hidden = made.seed[1] + linear(block.out, value)
     wide = torch.relu(linear(block.feed_forward, norm(hidden)))
     wanted = norm(hidden + linear(block.feed_forward, wide, 1))
     torch.testing.assert_close(made(x)[1, :, :8], wanted)
@@ -115,7 +115,8 @@ def test_gradients_reach_open_entries_and_every_weight():
         columns = list(LAYOUT.columns[slot])
         assert (x.grad[1][:, columns].abs().sum() > 0) == bool(one)
     for name, parameter in made.named_parameters():
-        assert parameter.grad.abs().sum() > 0, name
+        assert parameter.grad[1].abs().sum() > 0, name
+        assert parameter.grad[0].abs().sum() == 0, name  # of the agent without a list
 
 
 def test_teams_without_a_list_or_with_different_ones_are_refused():

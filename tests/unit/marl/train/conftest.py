@@ -42,3 +42,41 @@ def small_config(**settings):
 
 def make_env(num_envs, seed):
     return LqTeam(num_envs, seed)
+
+
+class Log:
+    """A tracker that remembers everything it was told."""
+
+    def __init__(self):
+        self.started, self.metrics, self.finished, self.files = [], [], [], []
+        self.rewound, self.notes = [], {}
+
+    def start(self, name, params, run_id, step=0):
+        self.started.append((name, dict(params), run_id))
+        return run_id or "run-1"
+
+    def log(self, step, metrics):
+        self.metrics.append((step, dict(metrics)))
+
+    def rewind(self, step):
+        self.rewound.append(step)
+
+    def note(self, key, text):
+        self.notes[key] = text
+
+    def artifact(self, path):
+        self.files.append(path)
+
+    def finish(self, is_complete):
+        self.finished.append(is_complete)
+
+
+def is_equal(a, b):
+    """Whether two states are the same to the bit."""
+    if isinstance(a, torch.Tensor):
+        return torch.equal(a, b)
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(is_equal(a[key], b[key]) for key in a)
+    if isinstance(a, (list, tuple)):
+        return len(a) == len(b) and all(is_equal(x, y) for x, y in zip(a, b, strict=True))
+    return a == b

@@ -4,8 +4,14 @@ import pytest
 
 from marl.train.loop import train
 from marl.train.policy_file import load_policy_file
-from marl.train.tracking import MlflowTracker, NullTracker, mlflow_client, register_policy
-from tests.unit.marl.train.conftest import BASELINE, make_env, small_config
+from marl.train.tracking import (
+    MlflowTracker,
+    NullTracker,
+    Trackers,
+    mlflow_client,
+    register_policy,
+)
+from tests.unit.marl.train.conftest import BASELINE, Log, make_env, small_config
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +66,44 @@ def test_an_interrupted_run_is_opened_again_and_a_forgotten_one_is_replaced(trac
     assert mlflow_client(root / "mlflow").get_run(first).info.status == "FAILED"
     assert tracker.start("a", {"x": 1}, first) == first
     assert tracker.start("a", {"x": 1}, "0" * 32) not in (first, "0" * 32)
+
+
+def test_what_a_killed_run_had_told_is_not_told_twice_but_what_follows_a_setback_is(tracked):
+    root, _ = tracked
+    client = mlflow_client(root / "mlflow")
+
+    def history(run_id):
+        return [(one.step, one.value) for one in client.get_metric_history(run_id, "reward")]
+
+    first = MlflowTracker(root / "mlflow")
+    run_id = first.start("killed", {}, None)
+    for step in (200, 400, 600):
+        first.log(step, {"reward": float(step)})
+    second = MlflowTracker(root / "mlflow")  # as after a kill, from the checkpoint at 400
+    assert second.start("killed", {}, run_id, 400) == run_id
+    for step in (600, 800):
+        second.log(step, {"reward": float(step)})
+    assert history(run_id) == [(200, 200.0), (400, 400.0), (600, 600.0), (800, 800.0)]
+    second.rewind(600)
+    second.note("divergence_1", "went back")
+    second.log(800, {"reward": 801.0})
+    assert history(run_id)[-2:] == [(800, 800.0), (800, 801.0)]
+    assert client.get_run(run_id).data.tags["divergence_1"] == "went back"
+
+
+def test_several_trackers_are_told_the_same_and_the_first_gives_the_id(tmp_path):
+    logs = [Log(), Log()]
+    both = Trackers(*logs)
+    assert both.start("a", {"x": 1}, None, 3) == "run-1"
+    both.log(5, {"y": 2.0})
+    both.rewind(4)
+    both.note("k", "v")
+    both.artifact(tmp_path)
+    both.finish(True)
+    assert vars(logs[0]) == vars(logs[1])
+    assert logs[1].started == [("a", {"x": 1}, None)]
+    assert (logs[1].metrics, logs[1].rewound, logs[1].notes) == ([(5, {"y": 2.0})], [4], {"k": "v"})
+    assert (logs[1].files, logs[1].finished) == ([tmp_path], [True])
 
 
 def test_tracking_does_not_change_what_is_learned(tracked, tmp_path):

@@ -170,8 +170,8 @@ def test_priorities_are_the_errors_of_the_rows_and_weights_reach_the_loss(monkey
 def test_training_starts_from_given_actors_and_refuses_those_of_another_baseline():
     taught, fresh = (Trainer(small_config(seed=seed), make_env, BASELINE) for seed in (1, 2))
     taught.run_epoch()
-    fresh.load_actor(copied(taught.learner.policy().state_dict()))
+    fresh.learner.load_actor(copied(taught.learner.policy().state_dict()))
     assert torch.equal(taught.held_in_rewards(), fresh.held_in_rewards())
     other = Trainer(small_config(), make_env, {"controller_0": [0.2], "controller_1": [0.1, 0.0]})
     with pytest.raises(ValueError, match="another baseline"):
-        other.load_actor(taught.learner.policy().state_dict())
+        other.learner.load_actor(taught.learner.policy().state_dict())

@@ -2,12 +2,14 @@
 
 import pytest
 
+from marl.cloud.types import OBJECTIVES, SERVICES
 from marl.envs import make
 from marl.evaluate.families import provisioning_families
 from marl.evaluate.policies import load_policy
 from marl.evaluate.rollout import Labels, play_episodes
 from marl.train import loop
-from marl.train.config import TrainConfig, learner_named
+from marl.train.config import TrainConfig, learner_named, learner_names
+from tests.unit.marl.train.conftest import Log
 
 STEPS = 24
 
@@ -16,7 +18,7 @@ def make_env(num_envs, seed):
     return make(num_envs=num_envs, seed=seed, scenario="mixed_cyclical", episode_steps=STEPS)
 
 
-@pytest.mark.parametrize("name", ["maddpg", "matd3", "mappo", "ippo", "apg", "shac", "qmix", "vdn"])
+@pytest.mark.parametrize("name", learner_names())
 def test_a_learner_trains_on_the_cloud_and_its_policy_plays(name, tmp_path):
     learner = learner_named(name)
     if name in ("apg", "shac"):
@@ -34,8 +36,10 @@ def test_a_learner_trains_on_the_cloud_and_its_policy_plays(name, tmp_path):
         evaluate_every=1,
     )
     baseline = provisioning_families()[1].start
-    result = loop.train(config, make_env, baseline, tmp_path)
+    log = Log()
+    result = loop.train(config, make_env, baseline, tmp_path, tracker=log)
     assert result.summary.learner == name
+    _tells_what_there_is_to_know(log.metrics[-1][1])
     assert result.summary.updates > 0
     assert [point.epoch for point in result.summary.curve] == [0, 1, 2]
     assert result.summary.curve[0].gain == pytest.approx(0.0, abs=0.02)  # it starts at the rule
@@ -44,6 +48,25 @@ def test_a_learner_trains_on_the_cloud_and_its_policy_plays(name, tmp_path):
     assert rows["reward"].is_finite().all()
     again = loop.train(config, make_env, baseline, tmp_path)
     assert again.is_from_store
+
+
+def _tells_what_there_is_to_know(figures):
+    """Of an epoch that learned: losses, gradients, exploration, what rewards are made of, speed."""
+    assert {f"reward_{term}" for term in (*OBJECTIVES, "penalty", "team")} <= set(figures)
+    assert {f"reward_local_{agent}" for agent in SERVICES} <= set(figures)
+    assert figures["reward_team"] == pytest.approx(
+        0.25 * figures["reward_cost"]
+        + 0.4 * figures["reward_performance"]
+        + 0.2 * figures["reward_reliability"]
+        + 0.15 * figures["reward_sustainability"]
+        + figures["reward_penalty"],
+        rel=1e-3,
+    )
+    assert any(name in figures for name in ("exploration/sigma", "exploration/epsilon"))
+    assert any("loss" in name for name in figures)
+    assert any("grad_norm" in name for name in figures)
+    assert figures["speed/env_steps_per_s"] > 0
+    assert figures["resources/peak_rss_mib"] > 1
 
 
 def test_a_learner_that_does_not_exist_is_refused_with_those_that_do():

@@ -149,3 +149,41 @@ def test_three_forms_agree_and_repeat_exactly(inputs, tmp_path):
 def test_baselines_only_is_told_plainly(inputs):
     content = build_content(replace(inputs, learning=inputs.learning.clear()))
     assert content["verdict"] == ["No policy was trained; only the baselines are compared."]
+
+
+def test_savings_and_gap_are_told_and_refused_extrapolation_is_marked(inputs, tmp_path):
+    figures = {"slo": 0.99, "lowest_slo": 0.95, "highest_slo": 0.995, "inside": 1.0}
+    saved = {"family": "reactive", "policy": "maddpg", "estimate": 0.061, "lo": 0.04, "hi": 0.08}
+    outside = {"family": "reactive", "policy": "random", "estimate": None, "lo": None, "hi": None}
+    edge = {"family": "reactive", "policy": "reactive", "estimate": 0.0, "lo": None, "hi": None}
+    rows = [saved | figures, outside | figures | {"inside": 0.0}, edge | figures | {"inside": 0.6}]
+    points = [
+        {
+            "scenario": "replay",
+            "family": "reactive",
+            "factor": f,
+            "cost_usd": c,
+            "slo_attainment": s,
+        }
+        for f, c, s in ((0.5, 8.0, 0.95), (1.0, 10.0, 0.99), (2.0, 9.5, 0.985), (4.0, 12.0, 0.98))
+    ]
+    gap = {"scenario": "replay", "policy": "maddpg", "estimate": 0.31, "lo": 0.28, "hi": 0.34}
+    told = replace(
+        inputs, savings=pl.DataFrame(rows), frontier=pl.DataFrame(points), gap=pl.DataFrame([gap])
+    )
+    content = write_report(told, tmp_path)
+    (row,) = content["equal_slo"]
+    shown = {cell["policy"]: (cell["shown"], cell["interval"]) for cell in row["cells"]}
+    assert shown["maddpg"] == ("+6.1%", "[+4.0%, +8.0%]")
+    assert shown["random"] == ("not told: 99.00% lies outside", None)
+    assert shown["reactive"] == ("+0.0%", "60% of resamples inside: no interval")
+    assert any("maddpg saves +6.1% [+4.0%, +8.0%] of cost" in line for line in content["verdict"])
+    page, text = (tmp_path / "report.html").read_text(), (tmp_path / "report.md").read_text()
+    for form in (page, text):
+        assert "+6.1%" in form
+        assert "31% [28%, 34%]" in form
+    # The fourth point is dearer and worse: not on the line.
+    assert "8.00 USD at 95.00%, 9.50 USD at 98.50%, 10.00 USD at 99.00%" in page
+    assert "12.00 USD at" not in page
+    plain = write_report(inputs, tmp_path)
+    assert (plain["equal_slo"], plain["gap"]) == ([], [])

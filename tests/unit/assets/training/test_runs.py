@@ -1,0 +1,79 @@
+"""Which runs a profile asks for: how long, in which order, from which teacher."""
+
+import pytest
+
+from assets.resources import TrainingPlan
+from assets.training.runs import training_runs
+from marl.train.config import learner_names
+from pipelines.profiles import PROFILES, profile
+
+
+def profile_with(training, seeds=2):
+    return PROFILES["quick"].model_copy(update={"training": training, "training_seeds": seeds})
+
+
+def test_steps_are_spread_over_epochs_of_one_episode_in_all_clouds():
+    runs = training_runs(profile_with({"apg": TrainingPlan(steps=144 * 256 * 7, clouds=256)}))
+    assert [(run.epochs, run.num_envs, run.epoch_steps) for run in runs] == [(7, 256, 144)] * 2
+    assert [run.seed for run in runs] == [0, 1]
+    assert [run.policy_name for run in runs] == ["apg", "apg"]
+
+
+def test_teachers_come_first_and_pupils_are_built_like_them():
+    runs = training_runs(
+        profile_with(
+            {
+                "apg_maddpg": TrainingPlan(
+                    learner="maddpg",
+                    steps=10**6,
+                    warm_start="wide_apg",
+                    settings={"noise_sigma": 0.1, "patience": 5, "learner": {"actor_lr": 1e-5}},
+                ),
+                "mappo": TrainingPlan(steps=10**6),
+                "wide_apg": TrainingPlan(
+                    learner="apg", steps=10**6, settings={"learner": {"hidden": (128, 128)}}
+                ),
+            },
+            seeds=1,
+        )
+    )
+    assert [run.policy_name for run in runs] == ["wide_apg", "apg_maddpg", "mappo"]
+    teacher, pupil, _ = runs
+    assert (pupil.warm_start, pupil.noise_sigma, pupil.patience) == ("wide_apg", 0.1, 5)
+    assert pupil.learner.name == "maddpg"
+    assert pupil.learner.actor_lr == 1e-5
+    for setting in ("hidden", "has_layer_norm", "residual_bound"):
+        assert getattr(pupil.learner, setting) == getattr(teacher.learner, setting)
+    assert teacher.learner.hidden == (128, 128)
+
+
+def test_a_curriculum_is_a_setting():
+    plan = TrainingPlan(steps=10**6, settings={"curriculum": {"evaluations": 2}})
+    (run,) = training_runs(profile_with({"maddpg": plan}, seeds=1))
+    assert run.curriculum.evaluations == 2
+
+
+def test_nonsense_is_refused():
+    plan = TrainingPlan(steps=10**6, warm_start="nobody")
+    with pytest.raises(ValueError, match="maddpg starts from 'nobody', which is not trained"):
+        training_runs(profile_with({"maddpg": plan}))
+    with pytest.raises(ValueError, match="starts from its own pupil"):
+        training_runs(
+            profile_with(
+                {
+                    "maddpg": TrainingPlan(steps=1, warm_start="apg"),
+                    "apg": TrainingPlan(steps=1, warm_start="maddpg"),
+                }
+            )
+        )
+    with pytest.raises(ValueError, match="gama"):
+        training_runs(profile_with({"maddpg": TrainingPlan(steps=1, settings={"gama": 0.9})}))
+    with pytest.raises(ValueError, match="'dqn'"):
+        training_runs(profile_with({"dqn": TrainingPlan(steps=1)}))
+
+
+@pytest.mark.parametrize("name", sorted(PROFILES))
+def test_every_profile_trains_what_there_is(name):
+    runs = training_runs(profile(name))
+    assert {run.learner.name for run in runs} <= set(learner_names())
+    assert len(runs) == len(profile(name).training) * profile(name).training_seeds
