@@ -143,7 +143,7 @@ def test_on_periodic_demand_tuning_finds_a_rule_that_beats_the_tuned_reactive_on
     found = tune_baselines(families, EpisodeScorer(env, 0).by_kind(), budget, 0)
     tuned_reactive, tuned_predictive = found.tuned
     assert tuned_reactive.trial_count == tuned_predictive.trial_count
-    assert tuned_predictive.reward > tuned_reactive.reward + 0.02
+    assert tuned_predictive.reward > tuned_reactive.reward + 0.005
     # And on other days of the same wave, as policies.
     other_days = [
         play_episodes(
@@ -152,7 +152,7 @@ def test_on_periodic_demand_tuning_finds_a_rule_that_beats_the_tuned_reactive_on
         for one in found.tuned
     ]
     rewards = [episodes["reward"].mean() for episodes in other_days]
-    assert rewards[1] > rewards[0] + 0.02
+    assert rewards[1] > rewards[0] + 0.005
 
 
 def test_first_candidates_are_known_rules_and_the_same_rules_written_as_floors():
