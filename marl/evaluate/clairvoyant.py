@@ -8,6 +8,7 @@ exact ones. Learners that imitate its plans belong to `marl.algos`.
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final, cast
 
 import torch
@@ -45,11 +46,11 @@ class PlannerConfig(Frozen):
 
     hold_steps: int = Field(default=12, ge=1)
     iterations: int = Field(default=60, ge=0)
-    learning_rate: float = Field(default=0.06, gt=0)
+    learning_rate: float = Field(default=0.1, gt=0)
     clip: float = Field(default=1.0, gt=0)
     window_steps: int = Field(default=36, ge=1)
     lookahead_steps: int = Field(default=12, ge=0)
-    judge_every: int = Field(default=1, ge=1)
+    judge_every: int = Field(default=2, ge=1)
 
     @model_validator(mode="after")
     def _is_whole(self) -> "PlannerConfig":
@@ -130,6 +131,39 @@ def plan(
                 f"start (now {now:+.4f})"
             )
     return Plan(kept, config.hold_steps, best, first)
+
+
+def stages(iterations: int) -> tuple[PlannerConfig, ...]:
+    """Hourly decisions first, then every quarter of an hour; `iterations` in all."""
+    hourly = PlannerConfig(iterations=iterations // 2)
+    finer = {"hold_steps": 3, "iterations": iterations - iterations // 2}
+    return hourly, hourly.model_copy(update=finer)
+
+
+def plan_in_stages(
+    cloud: Cloud,
+    weather: Weather,
+    start: Tensor,
+    configs: Sequence[PlannerConfig],
+    progress: Callable[[str], None] | None = None,
+) -> Plan:
+    """`plan` with each of `configs` in turn, from the plan before on: decisions ever shorter held.
+
+    Raises:
+        ValueError: decisions do not divide those before them.
+    """
+    found = plan(cloud, weather, start, configs[0], progress)
+    for before, config in pairwise(configs):
+        parts, rest = divmod(before.hold_steps, config.hold_steps)
+        if rest:
+            raise ValueError(
+                f"decisions of {before.hold_steps} steps are not whole ones of {config.hold_steps}"
+            )
+        decisions = -(-len(weather) // config.hold_steps)
+        begun = found.actions.repeat_interleave(parts, 0)[:decisions]
+        finer = plan(cloud, weather, begun, config, progress)
+        found = dataclasses.replace(finer, start_reward=found.start_reward)
+    return found
 
 
 def walk(
@@ -220,7 +254,7 @@ class ClairvoyantPolicy:
 
     Args:
         action: agent → the tuned rule's knobs in [-1, 1], which every plan starts from.
-        config: how plans are sought.
+        configs: how plans are sought, stage by stage.
         clouds: how many of a batch's first clouds are planned for (the rest keep the tuned rule);
             all if absent. An evaluation of fewer episodes than a block of clouds saves time so.
         progress: receives a line per judgement.
@@ -232,12 +266,12 @@ class ClairvoyantPolicy:
     def __init__(
         self,
         action: Mapping[str, Tensor | Sequence[float]],
-        config: PlannerConfig | None = None,
+        configs: Sequence[PlannerConfig] | None = None,
         clouds: int | None = None,
         progress: Callable[[str], None] | None = None,
     ) -> None:
         self.action = {agent: torch.as_tensor(values) for agent, values in action.items()}
-        self.config = config or PlannerConfig()
+        self.configs = configs or stages(120)
         self.clouds = clouds
         self.plan: Plan | None = None
         self._actions = torch.empty(0)
@@ -256,7 +290,7 @@ class ClairvoyantPolicy:
         wanted = env.num_envs if self.clouds is None else min(self.clouds, env.num_envs)
         packed = env.weather.packed[..., :wanted]
         weather = dataclasses.replace(env.weather, packed=packed)
-        self.plan = plan(env.cloud, weather, start, self.config, self._progress)
+        self.plan = plan_in_stages(env.cloud, weather, start, self.configs, self._progress)
         rest = start[None, :, None].expand(len(self.plan.actions), -1, env.num_envs - wanted)
         self._actions = torch.cat((self.plan.actions, rest.to(packed.device)), -1)
         self._step = 0

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from marl.evaluate.clairvoyant import ClairvoyantPolicy, PlannerConfig
+from marl.evaluate.clairvoyant import ClairvoyantPolicy, stages
 from marl.evaluate.policies import (
     REFERENCE,
     LearnedPolicy,
@@ -94,8 +94,7 @@ def plan_episodes(
 ) -> pl.DataFrame:
     """Held-out episodes of the clairvoyant planner, which starts from the tuned reactive rule."""
     (start,) = [one for one in baseline_policies(baselines) if one.name == REFERENCE]
-    config = PlannerConfig(iterations=iterations)
-    policy = ClairvoyantPolicy(start.action, config, min(episodes, BLOCK), progress)
+    policy = ClairvoyantPolicy(start.action, stages(iterations), min(episodes, BLOCK), progress)
     return rollout(policy, scenario, "held_out", episodes, seed, world=world, progress=progress)
 
 

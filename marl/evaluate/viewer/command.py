@@ -64,7 +64,8 @@ def _records(asked: argparse.Namespace) -> list[Record]:
 
 def _policy(name: str) -> Policy:
     """A policy that needs no data folder: a family's start, chance, or a policy file."""
-    starts = {family.name: family.start for family in provisioning_families()}
+    families = provisioning_families()
+    starts = {family.name: family.start for family in families if family.kind == "constant"}
     if name in starts:
         return ConstantPolicy(name, starts[name])
     if name == RandomPolicy.name or Path(name).suffix:

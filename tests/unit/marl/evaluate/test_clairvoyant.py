@@ -18,6 +18,8 @@ from marl.evaluate.clairvoyant import (
     joined,
     judged,
     plan,
+    plan_in_stages,
+    stages,
     walk,
 )
 from marl.evaluate.families import provisioning_families
@@ -103,8 +105,8 @@ def test_as_a_policy_it_plans_for_the_weather_it_meets():
         return make(num_envs=4, seed=seed, episode_steps=12)
 
     lines = []
-    config = QUICK.model_copy(update={"iterations": 2})
-    policy = ClairvoyantPolicy(ENGINEER, config, clouds=3, progress=lines.append)
+    config = QUICK.model_copy(update={"iterations": 2, "judge_every": 1})
+    policy = ClairvoyantPolicy(ENGINEER, [config], clouds=3, progress=lines.append)
     with pytest.raises(RuntimeError, match="before begin"):
         policy.act({})
     env = made(4, 7)
@@ -120,6 +122,22 @@ def test_as_a_policy_it_plans_for_the_weather_it_meets():
     assert policy.plan.reward.mean() > policy.plan.start_reward.mean()
     assert len(lines) == 2
     assert (policy.name, policy.training_seed) == ("clairvoyant", None)
+
+
+def test_stages_refine_a_plan_and_never_lose_what_was_found():
+    env = cloud_env()
+    finer = QUICK.model_copy(update={"hold_steps": 1})
+    coarse = plan(env.cloud, env.weather, START, QUICK)
+    found = plan_in_stages(env.cloud, env.weather, START, [QUICK, finer])
+    assert found.actions.shape == (12, WIDTH, 3)
+    assert (found.reward >= coarse.reward - 1e-6).all()
+    assert (found.reward > coarse.reward).any()
+    assert torch.equal(found.start_reward, coarse.start_reward)
+    assert [(one.hold_steps, one.iterations) for one in stages(5)] == [(12, 2), (3, 3)]
+    with pytest.raises(ValueError, match="are not whole ones of 2"):
+        plan_in_stages(
+            env.cloud, env.weather, START, [QUICK, QUICK.model_copy(update={"hold_steps": 2})]
+        )
 
 
 def test_it_refuses_other_worlds_and_broken_decisions():

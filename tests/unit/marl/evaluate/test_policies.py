@@ -8,6 +8,7 @@ import torch
 
 from marl.algos.maddpg import MaddpgConfig
 from marl.evaluate.baselines import BaselineSet, TunedBaseline, TuningBudget
+from marl.evaluate.clairvoyant import ClairvoyantPolicy
 from marl.evaluate.policies import (
     BASELINES_FILE,
     TRAINED_FOLDER,
@@ -57,6 +58,11 @@ def data(tmp_path_factory):
 def test_by_name_by_seed_and_by_path(data):
     assert isinstance(load_policy("random", data=data), RandomPolicy)
     assert isinstance(load_policy("reactive", data=data), ConstantPolicy)
+    planner = load_policy("clairvoyant", data=data)
+    assert isinstance(planner, ClairvoyantPolicy)
+    assert {agent: tuple(knobs.tolist()) for agent, knobs in planner.action.items()} == {
+        agent: pytest.approx(knobs) for agent, knobs in KEEP.items()
+    }
     # 2 before 10: seeds are numbers, not text.
     assert load_policy("matd3", data=data).training_seed == 2
     assert load_policy("matd3", data=data, training_seed=10).training_seed == 10

@@ -7,10 +7,16 @@ import torch
 from marl.cloud.actions import WIDTH, decode, row
 from marl.cloud.types import SERVICES
 from marl.envs import make
-from marl.evaluate.baselines import TunedBaseline, TuningBudget
-from marl.evaluate.families import provisioning_beginnings, provisioning_families
+from marl.evaluate.baselines import Parameter, TunedBaseline, TuningBudget
+from marl.evaluate.families import provisioning_families
 from marl.evaluate.policies import ConstantPolicy, baseline_policy
-from marl.evaluate.predictive import PARAMETERS, PredictivePolicy, floor_action, predicted_load
+from marl.evaluate.predictive import (
+    PARAMETERS,
+    PredictivePolicy,
+    first_rules,
+    floor_action,
+    predicted_load,
+)
 from marl.evaluate.rollout import Labels, play_episodes
 from marl.evaluate.scorers import EpisodeScorer
 from marl.evaluate.tuning import tune_baselines
@@ -94,46 +100,78 @@ def test_a_score_is_the_mean_reward_of_playing_the_policy():
     assert scored[0] == pytest.approx(float(torch.stack(rewards).mean()), rel=1e-4)
 
 
-class _Clockwork(ToyGenerator):
-    """Every second hour three times the load of the hour before: yesterday tells it all."""
+class _Wave(ToyGenerator):
+    """A wave of three hours, whatever the day: yesterday tells it all."""
 
-    name = "clockwork"
+    name = "wave"
 
     def _draw_values(self, start_us, steps, rng):
         values = super()._draw_values(start_us, steps, rng)
-        hour = (start_us[:, None] // 300_000_000 + np.arange(steps)) // 12
-        return values * np.where(hour % 2 == 0, 0.5, 1.5)[:, :, None, None].astype(np.float32)
+        step = start_us[:, None] // 300_000_000 + np.arange(steps)
+        wave = 1.0 + 0.9 * np.sin(2 * np.pi * step / 36)
+        return values * wave[:, :, None, None].astype(np.float32)
 
 
 def test_on_periodic_demand_tuning_finds_a_rule_that_beats_the_tuned_reactive_one():
     _, reactive, predictive = provisioning_families()
-    env = make(
-        num_envs=2, seed=0, episode_steps=36, generator=_Clockwork(noise=0.02, kind="steady")
-    )
-    budget = TuningBudget(candidates=16, generations=24, continued=14)
-    # Only the targets and floors are searched, so that few trials suffice.
-    free = [row(s, name) for s in SERVICES for name in ("target_utilisation", "floor_share")]
+
+    def made(num_envs, seed, reference=None):
+        demand = _Wave(noise=0.02, kind="steady")
+        return make(
+            num_envs=num_envs, seed=seed, episode_steps=60, generator=demand, reference=reference
+        )
+
+    # Compute and database alone are searched, and forecasts alone looked at: few trials suffice.
+    services = ("compute", "database")
+    free = [row(s, name) for s in services for name in ("target_utilisation", "floor_share")]
     low, high = reactive.flat(reactive.start), reactive.flat(reactive.start)
     low[free], high[free] = -1.0, 1.0
+    seen = {"recent": 0.0, "forecast": 1.0, "ahead": 0.4, "decay": 1.0}
+    fixed = [p for p in PARAMETERS if p.name not in [f"margin_{s}" for s in services]]
+    ranges = {p.name: p for p in PARAMETERS} | {
+        p.name: Parameter(name=p.name, low=at, high=at, start=at)
+        for p in fixed
+        for at in [seen.get(p.name, 0.0)]
+    }
     bounds = {"low": reactive.joint(low), "high": reactive.joint(high)}
-    families = [one.model_copy(update=bounds) for one in (reactive, predictive)]
-    scorer = EpisodeScorer(env, 0)
-    found = tune_baselines(families, scorer.by_kind(), budget, 0, begin=provisioning_beginnings())
+    families = [
+        reactive.model_copy(update=bounds),
+        predictive.model_copy(update=bounds | {"parameters": tuple(ranges.values())}),
+    ]
+    env = made(2, 0)
+    budget = TuningBudget(candidates=12, generations=12, continued=7)
+    found = tune_baselines(families, EpisodeScorer(env, 0).by_kind(), budget, 0)
     tuned_reactive, tuned_predictive = found.tuned
     assert tuned_reactive.trial_count == tuned_predictive.trial_count
-    assert tuned_predictive.reward > tuned_reactive.reward + 0.003
-    # And on other days of the same clockwork, as policies.
-    played = [
+    assert tuned_predictive.reward > tuned_reactive.reward + 0.005
+    # And on other days of the same wave, as policies.
+    other_days = [
         play_episodes(
-            baseline_policy(one),
-            lambda n, seed: make(num_envs=n, seed=seed, episode_steps=36,
-                                 generator=_Clockwork(noise=0.02, kind="steady"),
-                                 reference=env.reference),
-            16, 5, LABELS,
-        )["reward"].mean()
+            baseline_policy(one), lambda n, seed: made(n, seed, env.reference), 16, 5, LABELS
+        )
         for one in found.tuned
-    ]  # fmt: skip
-    assert played[1] > played[0] + 0.003
+    ]
+    rewards = [episodes["reward"].mean() for episodes in other_days]
+    assert rewards[1] > rewards[0] + 0.005
+
+
+def test_first_candidates_are_known_rules_and_the_same_rules_written_as_floors():
+    known = np.tile(provisioning_families()[1].flat(ENGINEER), (40, 1))
+    rows = first_rules(known, np.random.default_rng(0))
+    assert np.array_equal(rows[::2, :WIDTH], known[::2])
+    margins = rows[:, WIDTH : WIDTH + 4]
+    assert (margins[::2] == 0).all()
+    targets = rows[:, [row(service, "target_utilisation") for service in SERVICES]]
+    is_floor = margins[1::2] > 0
+    assert 0.3 < is_floor.mean() < 0.7
+    assert margins[1::2][is_floor] == pytest.approx(1 / 0.6, rel=1e-5)  # the engineer's target
+    assert (targets[1::2][is_floor] == 1.0).all()
+    assert (targets[1::2][~is_floor] == known[0, 0]).all()
+    at = {p.name: WIDTH + place for place, p in enumerate(PARAMETERS)}
+    weights = rows[1::2, at["recent"]] + rows[1::2, at["forecast"]]
+    assert weights == pytest.approx(np.ones(20))
+    low, high, _ = provisioning_families()[2].bounds()
+    assert ((rows >= low) & (rows <= high)).all()
 
 
 def test_it_refuses_other_worlds_and_other_parameters():
