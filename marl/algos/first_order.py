@@ -50,8 +50,11 @@ class DifferentiableRollout(Protocol):
         """Hold agent → (B, A_i) for `steps` steps; (B,) mean team reward per step."""
         ...
 
-    def fade(self, share: float) -> None:
-        """Let only `share` of later gradients reach what came before; 0 cuts them off."""
+    def fade(self, share: float, limit: float = ...) -> None:
+        """Let only `share` of later gradients reach what came before, each at most `limit`.
+
+        A share of 0 cuts them off; without a limit all pass.
+        """
         ...
 
     def fork(self) -> "DifferentiableRollout":
@@ -64,7 +67,14 @@ class FirstOrderConfig(Frozen):
 
     Attributes:
         name: "apg" or "shac".
-        window: decisions that gradients pass through (Xu et al. 2022: 32 steps of physics).
+        window: decisions that gradients pass through (Xu et al. 2022: 32 steps of physics). Three
+            hours of five minutes: further ahead nothing is gained, 12 decisions held for an hour
+            gain half as much.
+        carry_limit: largest gradient of the window's mean reward per cloud that a decision's
+            successors hand back to any component of its state, in units of normalised reward.
+            In a few clouds gradients multiply from step to step; without a limit these steer the
+            whole batch (clipping within backpropagation through time: Graves 2013,
+            arXiv:1308.0850, §2.1).
         discount: where the discount of a window's later rewards is put. "gradient" lets `gamma` of
             a later reward's gradient through every decision, so that each decision, wherever it
             stands in the window, climbs its own discounted future; "reward" weighs rewards by their
@@ -92,11 +102,12 @@ class FirstOrderConfig(Frozen):
     """
 
     name: Literal["apg", "shac"] = "apg"
-    window: int = Field(default=6, ge=1)
+    window: int = Field(default=36, ge=1)
+    carry_limit: float = Field(default=5.0, gt=0)
     discount: Literal["gradient", "reward"] = "gradient"
     noise: float = Field(default=0.0, ge=0)
     net: NetConfig = NetConfig()
-    actor_lr: float = Field(default=1e-2, gt=0)
+    actor_lr: float = Field(default=5e-3, gt=0)
     critic_lr: float = Field(default=2e-3, gt=0)
     lr_end: float = Field(default=0.1, gt=0, le=1)
     betas: tuple[float, float] = (0.7, 0.95)

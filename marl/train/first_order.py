@@ -1,8 +1,9 @@
-"""One first-order run's moving parts: windows of smooth episodes, updates, exact evaluation.
+"""One first-order run's moving parts: windows of smooth clouds, updates, exact evaluation.
 
 The same interface as `marl.train.trainer.Trainer`, so that `marl.train.loop` serves both. Each
-epoch replays new weather once, in windows between which gradients are cut; nothing is stored. The
-learner is `marl.algos.first_order`; the world with gradients is `smooth_rollout`.
+epoch replays new weather once, in windows between which gradients are cut; nothing is stored. Each
+window begins at the state of the exact clouds, so that what is only true of smooth ones never adds
+up to states that do not exist. The learner is `marl.algos.first_order`; the world with gradients is `smooth_rollout`.
 """
 
 import math
@@ -16,8 +17,9 @@ from marl.algos.exploration import exploration
 from marl.algos.first_order import DifferentiableRollout, FirstOrder, FirstOrderConfig, Window
 from marl.nets.norm import RunningNorm
 from marl.train.config import TrainConfig
-from marl.train.env import MakeEnv, team_spec
+from marl.train.env import BatchedEnv, MakeEnv, team_spec, twin
 from marl.train.held_in import HELD_IN_SEED, held_in_rewards, refuse_divergence
+from marl.train.hold import held_step
 from marl.train.seeding import derive_seed
 from marl.train.smooth_rollout import faded, rollout_of
 
@@ -50,6 +52,8 @@ class FirstOrderTrainer:
             )
         self.config = config
         self.has_critic = learner.name == "shac"
+        self.is_relative = self.has_critic and config.is_relative
+        self.make_env = make_env
         seed = derive_seed(config.seed, "env")
         self.env = make_env(config.num_envs, seed)
         self.held_in_env = make_env(config.evaluate_envs, HELD_IN_SEED)
@@ -97,17 +101,19 @@ class FirstOrderTrainer:
         config = self.config
         seed = derive_seed(config.seed, "epoch", self.epoch)
         self.env.reset(seed=seed)
-        rollout = rollout_of(self.env)
-        beside = rollout.fork()
+        rule = twin(self.env, self.make_env, seed) if self.is_relative else None
         self.noise.reset()
         is_learning = self.epoch >= config.warmup_epochs
         self.learner.anneal(self.epoch / max(config.epochs - 1, 1))
         length = self.learner.config.window
         rows: list[dict[str, Tensor]] = []
         self.memory = self.learner.actor.begin(config.num_envs)
-        for _ in range(config.epoch_steps // config.hold_steps // length):
+        windows = config.epoch_steps // config.hold_steps // length
+        for index in range(windows):
+            # Each window begins where the exact clouds are, beside which it was played.
+            exact = () if index == windows - 1 else (self.env, rule)
             with torch.set_grad_enabled(is_learning):
-                window, measured = self._play(rollout, beside, length, is_learning=is_learning)
+                window, measured = self._play(rule, exact, length, is_learning=is_learning)
             if is_learning:
                 measured |= self.learner.update(window)
             elif self.has_critic:
@@ -146,23 +152,34 @@ class FirstOrderTrainer:
 
     def _play(
         self,
-        rollout: DifferentiableRollout,
-        beside: DifferentiableRollout,
+        rule: BatchedEnv | None,
+        exact: Sequence[BatchedEnv | None],
         length: int,
         *,
         is_learning: bool,
     ) -> tuple[Window, dict[str, Tensor]]:
-        """One window of decisions from where the last one ended; what it leaves, what to log."""
+        """One window of decisions from where the environment is; what it leaves, what to log.
+
+        Args:
+            rule: plays the baseline in the same weather, where rewards are relative to it.
+            exact: the environment and `rule`, to be played on with the same decisions for the next
+                window to begin there; nothing where there is no next one.
+            length: decisions.
+            is_learning: without exploration noise.
+        """
         config, learner = self.config, self.learner
+        rollout = rollout_of(self.env)
+        beside = rollout if rule is None else rollout_of(rule)
+        limit = learner.config.carry_limit / (config.num_envs * length)  # the loss is a mean
         share = config.gamma if learner.config.discount == "gradient" else 1.0
         rewards, logits, states, seen = [], [], [], []
         terms: list[dict[str, Tensor]] = []  # of rollouts that tell what rewards are made of
         earned = torch.zeros((), device=self.device)
         for t in range(length):
             kept = share if t else 0.0
-            rollout.fade(kept)
+            rollout.fade(kept, limit)
             if self.memory is not None:
-                self.memory = faded(self.memory, kept)
+                self.memory = faded(self.memory, kept, limit)
             states.append(self._seen(rollout, beside).detach())
             obs = self.spec.pack_obs(rollout.obs())
             seen.append(obs.detach())
@@ -175,9 +192,12 @@ class FirstOrderTrainer:
             reward = rollout.advance(action, config.hold_steps)
             earned += reward.detach().mean() / length
             terms.append(getattr(rollout, "terms", dict)())
-            if self.has_critic and config.is_relative:
-                with torch.no_grad():
+            with torch.no_grad():
+                if rule is not None:
                     reward = reward - beside.advance(self.baseline_actions, config.hold_steps)
+                for env, played in zip(exact, (action, self.baseline_actions), strict=False):
+                    if env is not None:
+                        held_step(env, played, config.hold_steps)
             self.reward_norm.update(reward.detach()[:, None])
             rewards.append(reward)
             logits.append(logit)
@@ -201,7 +221,7 @@ class FirstOrderTrainer:
         if not self.has_critic:
             return state[:, :0]
         parts = [state, rollout.future(self.config.critic_horizon)]
-        if self.config.is_relative:
+        if self.is_relative:
             parts.append(state - beside.state())
         return torch.cat(parts, 1)
 

@@ -6,6 +6,7 @@ environment's. Which windows are cut and what is learned from them belong to `fi
 
 import copy
 import dataclasses
+import math
 from collections.abc import Mapping
 from typing import Any, cast
 
@@ -92,10 +93,10 @@ class CloudRollout:
         """Means over clouds and steps of the reward's named terms in the last `advance`."""
         return dict(zip(self._term_names, self._terms.unbind(), strict=True))
 
-    def fade(self, share: float) -> None:
-        """Let only `share` of later gradients reach what came before; 0 cuts them off."""
+    def fade(self, share: float, limit: float = math.inf) -> None:
+        """Let only `share` of later gradients reach what came before, each at most `limit`."""
         parts = {f.name: getattr(self._now, f.name) for f in dataclasses.fields(self._now)}
-        self._now = CloudState(**{name: faded(part, share) for name, part in parts.items()})
+        self._now = CloudState(**{name: faded(part, share, limit) for name, part in parts.items()})
         self._look()
 
     def fork(self) -> "CloudRollout":
@@ -133,22 +134,25 @@ def rollout_of(env: BatchedEnv) -> DifferentiableRollout:
 
 
 class _Fade(torch.autograd.Function):
-    """The same numbers, a share of their gradient."""
+    """The same numbers, a share of their gradient, held within limits."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, share: float) -> Tensor:
-        ctx.share = share
+    def forward(ctx: Any, x: Tensor, share: float, limit: float) -> Tensor:
+        ctx.share, ctx.limit = share, limit
         return x.view_as(x)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Any) -> tuple[Tensor, None]:
-        return gradients[0] * ctx.share, None
+    def backward(ctx: Any, *gradients: Any) -> tuple[Tensor, None, None]:
+        return (gradients[0] * ctx.share).clamp(-ctx.limit, ctx.limit), None, None
 
 
-def faded(x: Tensor, share: float) -> Tensor:
-    """`x`, with `share` of its gradient; detached at 0. Bit for bit the same values."""
+def faded(x: Tensor, share: float, limit: float = math.inf) -> Tensor:
+    """`x`, with `share` of its gradient, no component of it beyond ±`limit`; detached at 0.
+
+    Bit for bit the same values. What is not a number stays so and is found out.
+    """
     if share == 0:
         return x.detach()
-    if share == 1 or not x.requires_grad:
+    if not x.requires_grad or (share == 1 and limit == math.inf):
         return x
-    return cast(Tensor, _Fade.apply(x, share))
+    return cast(Tensor, _Fade.apply(x, share, limit))
