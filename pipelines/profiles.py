@@ -8,9 +8,9 @@ from typing import Final
 
 from assets.resources import Profile, TrainingPlan
 
-# Every five minutes, about four hours ahead: gradients through the clouds need no exploration, whose
-# trembling knobs would cost more than quicker decisions bring.
-_EVERY_STEP: Final = {"hold_steps": 1, "gamma": 0.98}
+# Every five minutes, about four hours ahead: gradients through the clouds need no exploration,
+# whose trembling knobs would cost more than quicker decisions bring.
+EVERY_STEP: Final = {"hold_steps": 1, "gamma": 0.98}
 
 PROFILES: Final = {
     # Minutes on 2 cores: proves the way from trace to Terraform, and that learning pays.
@@ -22,7 +22,7 @@ PROFILES: Final = {
         episode_steps=144,
         training={
             "maddpg": TrainingPlan(steps=3_500_000),
-            "apg": TrainingPlan(steps=885_000, clouds=256, settings=_EVERY_STEP),
+            "apg": TrainingPlan(steps=885_000, clouds=256, settings=EVERY_STEP),
         },
         training_seeds=1,
         tuning_candidates=48,
@@ -43,7 +43,7 @@ PROFILES: Final = {
         episode_steps=288,
         training={
             "maddpg": TrainingPlan(steps=20_000_000),
-            "apg": TrainingPlan(steps=2_500_000, clouds=256, settings=_EVERY_STEP),
+            "apg": TrainingPlan(steps=2_500_000, clouds=256, settings=EVERY_STEP),
         },
         training_seeds=3,
         tuning_candidates=64,
@@ -64,7 +64,7 @@ PROFILES: Final = {
         episode_steps=288,
         training={
             "maddpg": TrainingPlan(steps=60_000_000),
-            "apg": TrainingPlan(steps=7_500_000, clouds=256, settings=_EVERY_STEP),
+            "apg": TrainingPlan(steps=7_500_000, clouds=256, settings=EVERY_STEP),
         },
         training_seeds=5,
         tuning_candidates=128,

@@ -3,7 +3,8 @@
 The same interface as `marl.train.trainer.Trainer`, so that `marl.train.loop` serves both. Each
 epoch replays new weather once, in windows between which gradients are cut; nothing is stored. Each
 window begins at the state of the exact clouds, so that what is only true of smooth ones never adds
-up to states that do not exist. The learner is `marl.algos.first_order`; the world with gradients is `smooth_rollout`.
+up to states that do not exist. The learner is `marl.algos.first_order`; the world with gradients is
+`smooth_rollout`.
 """
 
 import math
@@ -18,7 +19,12 @@ from marl.algos.first_order import DifferentiableRollout, FirstOrder, FirstOrder
 from marl.nets.norm import RunningNorm
 from marl.train.config import TrainConfig
 from marl.train.env import BatchedEnv, MakeEnv, team_spec, twin
-from marl.train.held_in import HELD_IN_SEED, held_in_rewards, refuse_divergence
+from marl.train.held_in import (
+    HELD_IN_SEED,
+    held_in_rewards,
+    refuse_divergence,
+    refuse_not_finite,
+)
 from marl.train.hold import held_step
 from marl.train.seeding import derive_seed
 from marl.train.smooth_rollout import faded, rollout_of
@@ -188,7 +194,9 @@ class FirstOrderTrainer:
             if not is_learning:
                 noise = self.noise.sample(config.noise_sigma, learner.actor, obs)
             residual = learner.residual(logit, noise)
-            action = self.spec.unpack_actions(learner.actor.action(residual))
+            joint = learner.actor.action(residual)
+            refuse_not_finite({"actions": float(joint.detach().sum())}, self.epoch)
+            action = self.spec.unpack_actions(joint)
             reward = rollout.advance(action, config.hold_steps)
             earned += reward.detach().mean() / length
             terms.append(getattr(rollout, "terms", dict)())

@@ -64,7 +64,9 @@ class BlindWorld(ProvisioningWorld):
         return dataclasses.replace(cloud, feature_scale=scale)
 
 
-def gains(world: ProvisioningWorld, config: TrainConfig, rule: Mapping, episodes: int) -> np.ndarray:
+def gains(
+    world: ProvisioningWorld, config: TrainConfig, rule: Mapping, episodes: int
+) -> np.ndarray:
     """(episodes,) held-out reward of the trained policy minus the rule's, episode by episode."""
     with tempfile.TemporaryDirectory() as folder:
         result = train(config, world.make_env(MIXED, "train"), rule, Path(folder))
@@ -82,7 +84,9 @@ def gains(world: ProvisioningWorld, config: TrainConfig, rule: Mapping, episodes
 def main() -> int:
     """Train one learner a group, print one row each."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, default=Path(os.environ.get("STRATOFORM_DATA", "data")))
+    parser.add_argument(
+        "--data", type=Path, default=Path(os.environ.get("STRATOFORM_DATA", "data"))
+    )
     parser.add_argument("--epochs", type=int, default=16)
     parser.add_argument("--episodes", type=int, default=256)
     parser.add_argument("--groups", nargs="*", default=list(GROUPS), choices=list(GROUPS))
@@ -103,7 +107,9 @@ def main() -> int:
         low, high = paired_interval(difference)
         rows[name] = float(difference.mean())
         share = rows[name] / rows["(shown the true demand ahead)"]
-        sys.stdout.write(f"| {name} | {rows[name]:+.4f} [{low:+.4f}, {high:+.4f}] | {share:.0%} |\n")
+        sys.stdout.write(
+            f"| {name} | {rows[name]:+.4f} [{low:+.4f}, {high:+.4f}] | {share:.0%} |\n"
+        )
         sys.stdout.flush()
     sys.stdout.write(json.dumps(rows) + "\n")
     return 0

@@ -1,6 +1,7 @@
 """First-order learners reach known optima: a linear-quadratic team, base stocks with lead times."""
 
 import copy
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -42,8 +43,8 @@ class LqRollout:
         self.t += 1
         return reward
 
-    def fade(self, share):
-        self.x = faded(self.x, share)
+    def fade(self, share, limit=math.inf):
+        self.x = faded(self.x, share, limit)
 
     def fork(self):
         return copy.copy(self)
@@ -167,9 +168,9 @@ class Stocks:
         self.stock, self.orders, self.t = torch.stack(stock), orders, self.t + 1
         return -cost
 
-    def fade(self, share):
-        self.stock = faded(self.stock, share)
-        self.orders = [[faded(order, share) for order in row] for row in self.orders]
+    def fade(self, share, limit=math.inf):
+        self.stock = faded(self.stock, share, limit)
+        self.orders = [[faded(order, share, limit) for order in row] for row in self.orders]
 
     def fork(self):
         return copy.copy(self)
