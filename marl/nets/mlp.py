@@ -10,9 +10,12 @@ batch 256, width 64 it is faster than a loop over agents. What the networks mean
 import math
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Final
 
 import torch
 from torch import Tensor, nn
+
+_WIDE: Final = 128  # from this width on reading an input for each member costs less than copying
 
 
 class StackedMLP(nn.Module):
@@ -70,7 +73,7 @@ class StackedMLP(nn.Module):
         """
         weights, biases = self._members(first)
         if x.dim() == 2:
-            return self._after_first(_shared(x, weights[0]) + biases[0], weights, biases)
+            return self._after_first(_shared(x, weights[0], biases[0]), weights, biases)
         return self._after_first(torch.baddbmm(biases[0], x, weights[0]), weights, biases)
 
     def beside(self, fixed_BF: Tensor, moving_EBF: Tensor, first: int | None = None) -> Tensor:
@@ -86,7 +89,7 @@ class StackedMLP(nn.Module):
         """
         weights, biases = self._members(first)
         width = fixed_BF.shape[1]
-        begun = _shared(fixed_BF.detach(), weights[0][:, :width]) + biases[0]
+        begun = _shared(fixed_BF.detach(), weights[0][:, :width], biases[0])
         x = torch.baddbmm(begun, moving_EBF, weights[0][:, width:])
         return self._after_first(x, weights, biases)
 
@@ -113,13 +116,14 @@ def uniform(shape: Sequence[int], bound: float, generator: torch.Generator) -> n
     return nn.Parameter((torch.rand(tuple(shape), generator=generator) * 2 - 1) * bound)
 
 
-def _shared(x_BF: Tensor, weight_EFH: Tensor) -> Tensor:
-    """(E, B, H) one product for all members: a shared input need not be read E times."""
+def _shared(x_BF: Tensor, weight_EFH: Tensor, bias_E1H: Tensor) -> Tensor:
+    """(E, B, H) sums of the same input with every member's weights."""
     members, width_in, width_out = weight_EFH.shape
-    if members == 1:
-        return (x_BF @ weight_EFH[0])[None]
+    if members == 1 or width_out >= _WIDE:
+        return torch.baddbmm(bias_E1H, x_BF.expand(members, -1, -1), weight_EFH)
+    # One product: a shared input need not be read E times.
     flat = x_BF @ weight_EFH.permute(1, 0, 2).reshape(width_in, members * width_out)
-    return flat.view(len(x_BF), members, width_out).transpose(0, 1)
+    return flat.view(len(x_BF), members, width_out).transpose(0, 1) + bias_E1H
 
 
 def count_parameters(module: nn.Module) -> int:

@@ -21,15 +21,17 @@ import numpy as np
 from marl.cloud.dynamics import Cloud
 from marl.cloud.features import state_names
 from marl.envs.scenarios import Scenario
-from marl.evaluate.baselines import BaselineSet
+from marl.evaluate.baselines import BaselineSet, JointAction
 from marl.evaluate.policies import BASELINES_FILE, ConstantPolicy, LearnedPolicy
 from marl.evaluate.rollout import rollout
-from marl.evaluate.statistics import paired_interval
+from marl.evaluate.statistics import paired_bootstrap
 from marl.evaluate.world import MIXED, ProvisioningWorld, stored_world
-from marl.train.config import TrainConfig
+from marl.train.config import TrainConfig, learner_named
 from marl.train.loop import train
 from marl.train.policy_file import load_policy_file
+from pipelines.profiles import EVERY_STEP
 
+ORACLE = "(shown the true demand ahead)"
 # What is hidden, by the beginnings of the fields' names.
 GROUPS: Mapping[str, tuple[str, ...]] = {
     "nothing": (),
@@ -65,7 +67,7 @@ class BlindWorld(ProvisioningWorld):
 
 
 def gains(
-    world: ProvisioningWorld, config: TrainConfig, rule: Mapping, episodes: int
+    world: ProvisioningWorld, config: TrainConfig, rule: JointAction, episodes: int
 ) -> np.ndarray:
     """(episodes,) held-out reward of the trained policy minus the rule's, episode by episode."""
     with tempfile.TemporaryDirectory() as folder:
@@ -95,21 +97,22 @@ def main() -> int:
     rule = BaselineSet.model_validate_json(
         (options.data / BASELINES_FILE).read_text(encoding="utf-8")
     ).actions()["reactive"]
-    config = first_order_config(options.epochs)
+    config = TrainConfig(
+        learner=learner_named("apg"), epochs=options.epochs, num_envs=256, **EVERY_STEP
+    )
     parts = {f.name: getattr(stored, f.name) for f in dataclasses.fields(stored)}
     oracle = BlindWorld(**parts | {"overrides": {"is_oracle_forecast": True}})
-    worlds = {"(shown the true demand ahead)": oracle}
+    worlds = {ORACLE: oracle}
     worlds |= {name: BlindWorld(**parts, hidden=GROUPS[name]) for name in options.groups}
     rows = {}
     sys.stdout.write("| hidden | gain over reactive | of the oracle's |\n|---|---|---|\n")
     for name, world in worlds.items():
         difference = gains(world, config, rule, options.episodes)
-        low, high = paired_interval(difference)
-        rows[name] = float(difference.mean())
-        share = rows[name] / rows["(shown the true demand ahead)"]
-        sys.stdout.write(
-            f"| {name} | {rows[name]:+.4f} [{low:+.4f}, {high:+.4f}] | {share:.0%} |\n"
-        )
+        interval = paired_bootstrap(difference, np.random.default_rng(0))
+        rows[name] = interval.estimate
+        share = rows[name] / rows[ORACLE]
+        told = f"{interval.estimate:+.4f} [{interval.lo:+.4f}, {interval.hi:+.4f}]"
+        sys.stdout.write(f"| {name} | {told} | {share:.0%} |\n")
         sys.stdout.flush()
     sys.stdout.write(json.dumps(rows) + "\n")
     return 0

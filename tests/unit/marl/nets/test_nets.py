@@ -1,5 +1,7 @@
 """Stacks against separate networks, running statistics, residual actors."""
 
+import copy
+
 import pytest
 import torch
 from torch import nn
@@ -41,6 +43,21 @@ def test_a_shared_input_equals_the_same_input_repeated():
     assert torch.equal(stack(x, first=2), stack(x)[:2])
 
 
+@pytest.mark.parametrize("width", [8, 128])
+def test_in_two_parts_as_in_one_and_no_gradient_by_the_first(width):
+    g = generator()
+    stack = StackedMLP([7] * 4, (width, width), 1, generator=g)
+    fixed = torch.randn((6, 4), generator=g, requires_grad=True)
+    moving = torch.randn((2, 6, 3), generator=g, requires_grad=True)
+    whole = torch.cat([fixed.expand(2, -1, -1), moving], -1)
+    ours, expected = stack.beside(fixed, moving, first=2), stack(whole, first=2)
+    assert torch.allclose(ours, expected, atol=1e-6)
+    mine, nothing = torch.autograd.grad(ours.sum(), [moving, fixed], allow_unused=True)
+    theirs, _ = torch.autograd.grad(expected.sum(), [moving, fixed])
+    assert torch.allclose(mine, theirs, atol=1e-6)
+    assert nothing is None
+
+
 def test_initial_weights_lie_in_torchs_own_bounds_and_depend_on_the_generator_only():
     torch.manual_seed(1)
     one = StackedMLP([4, 16], (8,), 1, generator=generator(3), last_scale=0.1)
@@ -63,6 +80,21 @@ def test_running_norm_equals_the_statistics_of_all_rows_in_any_blocks():
         assert torch.allclose(norm.std, rows.double().std(0, correction=0), rtol=1e-6)
     assert float(norm(rows).std()) == pytest.approx(1.0, abs=0.01)
     assert float(norm(torch.full((1, 2, 3), 1e9)).max()) == 10.0
+
+
+def test_running_norm_follows_every_change_of_its_statistics():
+    def expected(norm, row):
+        return ((row - norm.mean) / norm.std).float().clamp(-10, 10)
+
+    one, other, row = RunningNorm((2,)), RunningNorm((2,)), torch.tensor([[1.0, -2.0]])
+    for step in range(3):
+        one.update(torch.randn((5, 2), generator=generator(step)))
+        assert torch.allclose(one(row), expected(one, row))
+    other.update(torch.randn((15, 2), generator=generator(9)))  # as many rows, others
+    other(row)
+    other.load_state_dict(one.state_dict())
+    assert torch.equal(other(row), one(row))
+    assert torch.equal(copy.deepcopy(one)(row), one(row))
 
 
 def test_running_norm_leaves_padding_zero_and_is_identity_before_data():
