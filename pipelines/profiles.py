@@ -21,7 +21,7 @@ PROFILES: Final = {
         embedded_machines=100,
         episode_steps=144,
         training={
-            "maddpg": TrainingPlan(steps=3_500_000),
+            "maddpg": TrainingPlan(steps=1_500_000),
             "apg": TrainingPlan(steps=885_000, clouds=256, settings=EVERY_STEP),
         },
         training_seeds=1,
