@@ -61,8 +61,8 @@ def test_actors_of_choices_climb_a_critic_through_their_draws():
     made = Maddpg(config, spec, torch.zeros(2, 3), generator())
 
     class Paying(torch.nn.Module):
-        def forward(self, inputs, first=None):
-            return inputs[None, :, 1 + 3 + 1, None]  # state, a's choices, b's first, b's second
+        def beside(self, state, joint, first=None):
+            return joint[..., 3 + 1, None]  # a's choices, b's first, b's second
 
     made.critic = Paying()
     obs = torch.ones(64, 2, 1)
