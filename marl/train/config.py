@@ -6,6 +6,7 @@ from pydantic import Field, TypeAdapter, model_validator
 
 from marl.algos.exploration import NoiseKind
 from marl.algos.first_order import FirstOrderConfig
+from marl.algos.hindsight import HindsightLearnerConfig
 from marl.algos.maddpg import MaddpgConfig
 from marl.algos.mappo import MappoConfig
 from marl.algos.qmix import QmixConfig
@@ -15,7 +16,8 @@ from marl.replay.prioritised import PriorityConfig
 from marl.train.curriculum import CurriculumConfig
 
 LearnerConfig = Annotated[
-    MaddpgConfig | MappoConfig | FirstOrderConfig | QmixConfig, Field(discriminator="name")
+    MaddpgConfig | MappoConfig | FirstOrderConfig | HindsightLearnerConfig | QmixConfig,
+    Field(discriminator="name"),
 ]
 _LEARNERS: Final[TypeAdapter[LearnerConfig]] = TypeAdapter(LearnerConfig)
 
