@@ -94,7 +94,7 @@ def test_a_linear_quadratic_team_reaches_its_optimum(name, window, discount, see
     learner = learner_named(
         name, window=window, discount=discount, residual_bound=1.0, actor_lr=5e-3, **more
     )
-    epochs = {"apg": 100, "hindsight": 8}.get(name, 24)
+    epochs = {"apg": 100, "hindsight": 14}.get(name, 24)
     trainer = trained(
         learner, SmoothLqTeam, {"controller_0": [0.0], "controller_1": [0.0, 0.0]},
         seed=seed, epochs=epochs, epoch_steps=25, num_envs=64, gamma=0.95,
