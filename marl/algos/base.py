@@ -50,6 +50,15 @@ class TeamSpec:
             for i, (agent, size) in enumerate(zip(self.agents, self.action_sizes, strict=True))
         }
 
+    @property
+    def members(self) -> "TeamSpec":
+        """The agents as the environment has them; not this spec where one controller acts."""
+        return self
+
+    def pack_rewards(self, rewards: Mapping[str, Tensor]) -> Tensor:
+        """Agent → (B,) into (B, N)."""
+        return torch.stack([rewards[agent] for agent in self.agents], 1)
+
     def pack_vector(self, vectors: Mapping[str, Sequence[float]]) -> Tensor:
         """Agent → A_i numbers (a constant joint action) into (N, A), padded with zeros."""
         rows = {agent: torch.tensor([list(vectors[agent])]) for agent in self.agents}

@@ -86,6 +86,11 @@ class MaddpgConfig(Frozen):
             return values
         return {"critics": 2, "policy_delay": 2, "target_noise": 0.1, **values}
 
+    @property
+    def is_joint(self) -> bool:
+        """Whether one controller acts for all agents: never."""
+        return False
+
 
 class Maddpg:
     """The learner; see the module docstring.

@@ -33,8 +33,9 @@ class MappoConfig(Frozen):
     """Hyper-parameters of MAPPO and IPPO. "Paper" is Yu et al. 2022.
 
     Attributes:
-        name: "mappo" (critic sees the global state) or "ippo" (critic sees what its actor sees,
-            and never the exogenous future).
+        name: "mappo" (critic sees the global state), "ippo" (critic sees what its actor sees,
+            and never the exogenous future) or "ppo" (one controller, joint observation to joint
+            action; critic as MAPPO's).
         hidden: widths of actors' and critics' hidden layers (paper: 64, 64).
         actor_lr: Adam step of the actors (paper: 5e-4; 1e-3 was better held-in).
         critic_lr: Adam step of the critics (paper: 5e-4 to 1e-3).
@@ -64,7 +65,7 @@ class MappoConfig(Frozen):
         has_layer_norm: layer norm in actors and critics (paper: yes).
     """
 
-    name: Literal["mappo", "ippo"] = "mappo"
+    name: Literal["mappo", "ippo", "ppo"] = "mappo"
     hidden: tuple[int, ...] = (64, 64)
     actor_lr: float = Field(default=1e-3, gt=0)
     critic_lr: float = Field(default=1e-3, gt=0)
@@ -86,6 +87,11 @@ class MappoConfig(Frozen):
     sigma_hidden: tuple[int, ...] = ()
     last_gain: float = Field(default=0.01, gt=0)
     has_layer_norm: bool = True
+
+    @property
+    def is_joint(self) -> bool:
+        """Whether one controller acts for all agents."""
+        return self.name == "ppo"
 
 
 class Mappo:
@@ -113,7 +119,7 @@ class Mappo:
         self.generator = generator
         self.updates = 0  # gradient steps
         agents, knobs = baseline.shape
-        self.is_central = config.name == "mappo"
+        self.is_central = config.name != "ippo"
         self.judged = 1 if config.is_team and self.is_central else agents
         self.actor = TeamActor(
             spec.obs_sizes,

@@ -10,6 +10,7 @@ from typing import Any, Protocol, cast
 from torch import Tensor
 
 from marl.algos.base import TeamSpec
+from marl.algos.joint import joint_spec
 
 
 class Step(Protocol):
@@ -93,14 +94,18 @@ def twin(env: BatchedEnv, make_env: MakeEnv, seed: int) -> BatchedEnv:
     return other
 
 
-def team_spec(env: BatchedEnv, state_size: int) -> TeamSpec:
-    """Sizes of an environment's observations and actions; critics see `state_size` features."""
-    return TeamSpec(
+def team_spec(env: BatchedEnv, state_size: int, *, is_joint: bool = False) -> TeamSpec:
+    """Sizes of an environment's observations and actions; critics see `state_size` features.
+
+    One controller has all of them where `is_joint`.
+    """
+    team = TeamSpec(
         agents=tuple(env.agents),
         obs_sizes=tuple(int(env.observation_spec[agent].shape[0]) for agent in env.agents),
         action_sizes=tuple(int(env.action_spec[agent].shape[0]) for agent in env.agents),
         state_size=state_size,
     )
+    return joint_spec(team) if is_joint else team
 
 
 def field_names(env: BatchedEnv, attribute: str, sizes: Mapping[str, int]) -> dict[str, list[str]]:

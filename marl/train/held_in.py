@@ -64,7 +64,7 @@ def held_in_rewards(
         residual = learner.act(spec.pack_obs(obs))
         action = actor.action(residual * 0 if is_baseline else residual)
         step = held_step(env, spec.unpack_actions(action), config.hold_steps)
-        total += torch.stack([step.reward[agent] for agent in spec.agents]).mean(0)
+        total += spec.pack_rewards(step.reward).mean(1)
         obs = step.obs
     return total / decisions
 

@@ -229,19 +229,20 @@ def _finish(
     run_id: str,
 ) -> TrainResult:
     """Write the best policy, then the summary: its presence means the run is complete."""
-    config, spec, env = trainer.config, trainer.spec, trainer.env
+    config, team, env = trainer.config, trainer.spec.members, trainer.env
     best = record.curve[record.best]
     actor = trainer.learner.policy()
     actor.load_state_dict(record.best_actor)
-    sizes = dict(zip(spec.agents, spec.obs_sizes, strict=True))
-    knobs = dict(zip(spec.agents, spec.action_sizes, strict=True))
+    sizes = dict(zip(team.agents, team.obs_sizes, strict=True))
+    knobs = dict(zip(team.agents, team.action_sizes, strict=True))
     card = PolicyCard.model_validate(
         {
             "learner": config.learner.name,
-            "agents": spec.agents,
+            "agents": team.agents,
+            "is_joint": team is not trainer.spec,
             "observation_fields": field_names(env, "observation_names", sizes),
             "knobs": field_names(env, "action_names", knobs),
-            "baseline": {agent: tuple(map(float, baseline[agent])) for agent in spec.agents},
+            "baseline": {agent: tuple(map(float, baseline[agent])) for agent in team.agents},
             "residual_bound": config.learner.residual_bound,
             "hold_steps": config.hold_steps,
             "hidden": config.learner.hidden,

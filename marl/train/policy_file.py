@@ -17,6 +17,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, safe_open, save_file
 
 from marl.algos.base import TeamSpec
+from marl.algos.joint import joint_spec
 from marl.files import staged
 from marl.frozen import Frozen
 from marl.nets.actor import TeamActor
@@ -36,6 +37,7 @@ class PolicyCard(Frozen):
         format: version of this card.
         learner: algorithm that made it.
         agents: names, in stacking order.
+        is_joint: whether one controller acts for all of them.
         observation_fields: agent → names of its inputs, in order.
         knobs: agent → names of its actions, in order.
         baseline: agent → the baseline action it departs from, in [-1, 1].
@@ -53,6 +55,7 @@ class PolicyCard(Frozen):
     format: int = FORMAT
     learner: str
     agents: tuple[str, ...]
+    is_joint: bool = False
     observation_fields: dict[str, tuple[str, ...]]
     knobs: dict[str, tuple[str, ...]]
     baseline: dict[str, tuple[float, ...]]
@@ -68,12 +71,13 @@ class PolicyCard(Frozen):
 
     def spec(self) -> TeamSpec:
         """Sizes of inputs and outputs (the state, which only critics see, has none)."""
-        return TeamSpec(
+        team = TeamSpec(
             agents=self.agents,
             obs_sizes=tuple(len(self.observation_fields[agent]) for agent in self.agents),
             action_sizes=tuple(len(self.knobs[agent]) for agent in self.agents),
             state_size=0,
         )
+        return joint_spec(team) if self.is_joint else team
 
 
 @dataclass(frozen=True)
@@ -150,7 +154,7 @@ def _refuse_other_sizes(card: PolicyCard, tensors: dict[str, torch.Tensor]) -> N
     widths = (max(spec.obs_sizes), *card.hidden, max(spec.action_sizes))
     for layer, (width_in, width_out) in enumerate(pairwise(widths)):
         shape = tuple(tensors[f"mlp.weights.{layer}"].shape)
-        if shape != (len(card.agents), width_in, width_out):
+        if shape != (len(spec.agents), width_in, width_out):
             raise ValueError(f"layer {layer} is {shape}, the card says {width_in} to {width_out}")
 
 

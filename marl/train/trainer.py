@@ -9,8 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from marl.algos.base import TeamSpec
 from marl.algos.exploration import exploration
 from marl.algos.maddpg import Maddpg, MaddpgConfig
+from marl.algos.sac import Sac
+from marl.algos.sac_config import SacConfig
 from marl.train.config import TrainConfig
 from marl.train.env import MakeEnv, team_spec, twin
 from marl.train.experience import Experience
@@ -32,10 +35,11 @@ class Trainer:
     def __init__(
         self, config: TrainConfig, make_env: MakeEnv, baseline: Mapping[str, Sequence[float]]
     ) -> None:
-        if not isinstance(config.learner, MaddpgConfig):
-            raise TypeError(f"expected a MaddpgConfig; got {type(config.learner).__name__}")
+        learner = config.learner
+        if not isinstance(learner, MaddpgConfig | SacConfig):
+            raise TypeError(f"expected a MaddpgConfig or a SacConfig; got {type(learner).__name__}")
         self.config = config
-        self.is_team = config.learner.is_team
+        self.is_team = learner.is_team
         seed = derive_seed(config.seed, "env")
         self.env = make_env(config.num_envs, seed)
         self.held_in_env = make_env(config.evaluate_envs, HELD_IN_SEED)
@@ -48,16 +52,16 @@ class Trainer:
                 f"critic_horizon is {config.critic_horizon}, but {type(self.env).__name__} has no "
                 "future(horizon) to show; set critic_horizon=0"
             )
-        self.spec = team_spec(self.env, self._state().shape[1])
+        self.spec = team_spec(self.env, self._state().shape[1], is_joint=learner.is_joint)
         self.device = self.env.state().device
         self.baseline_actions = {
             agent: torch.tensor([list(baseline[agent])], device=self.device).expand(
                 config.num_envs, -1
             )
-            for agent in self.spec.agents
+            for agent in self.env.agents
         }
-        self.learner = Maddpg(
-            config.learner,
+        self.learner = new_learner(
+            learner,
             self.spec,
             self.spec.pack_vector(baseline),
             self._generator("learner"),
@@ -148,15 +152,18 @@ class Trainer:
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """One noisy step of all clouds into the buffer; next observations and what to log."""
         state = self._state()
-        noise = self.noise.sample(sigma, self.learner.actor, obs_BNF)
-        residual = self.learner.act(obs_BNF, noise)
+        if isinstance(self.learner, Sac):
+            residual = self.learner.explore(obs_BNF)
+        else:
+            noise = self.noise.sample(sigma, self.learner.actor, obs_BNF)
+            residual = self.learner.act(obs_BNF, noise)
         action = self.learner.actor.action(residual)
         hold = self.config.hold_steps
         step = held_step(self.env, self.spec.unpack_actions(action), hold)
-        reward = earned = torch.stack([step.reward[agent] for agent in self.spec.agents], 1)
+        reward = earned = self.spec.pack_rewards(step.reward)
         if self.shadow is not None:
             beside = held_step(self.shadow, self.baseline_actions, hold).reward
-            reward = earned - torch.stack([beside[agent] for agent in self.spec.agents], 1)
+            reward = earned - self.spec.pack_rewards(beside)
         if self.is_team:  # before it is normalised, so that the mean is the mean
             reward = reward.mean(1, keepdim=True).expand(-1, len(self.spec.agents))
         # The epoch's last step is a truncation for the learner: the next reset cuts the episode.
@@ -202,3 +209,16 @@ class Trainer:
 
     def _generator(self, purpose: str) -> torch.Generator:
         return torch.Generator().manual_seed(derive_seed(self.config.seed, purpose))
+
+
+def new_learner(
+    config: MaddpgConfig | SacConfig,
+    spec: TeamSpec,
+    baseline: Tensor,
+    generator: torch.Generator,
+    device: torch.device | str,
+) -> Maddpg | Sac:
+    """The off-policy learner of a configuration."""
+    if isinstance(config, SacConfig):
+        return Sac(config, spec, baseline, generator, device)
+    return Maddpg(config, spec, baseline, generator, device)

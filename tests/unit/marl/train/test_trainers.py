@@ -16,9 +16,13 @@ def make_env(num_envs, seed):
     return make(num_envs=num_envs, seed=seed, scenario="mixed_cyclical", episode_steps=STEPS)
 
 
-@pytest.mark.parametrize("name", ["maddpg", "matd3", "mappo", "ippo", "apg", "shac"])
+@pytest.mark.parametrize(
+    "name", ["maddpg", "matd3", "mappo", "ippo", "ppo", "sac", "masac", "isac", "apg", "shac"]
+)
 def test_a_learner_trains_on_the_cloud_and_its_policy_plays(name, tmp_path):
     learner = learner_named(name)
+    if name.endswith("sac"):
+        learner = learner.model_copy(update={"actor_warmup": 1})
     if name in ("apg", "shac"):
         learner = learner.model_copy(update={"window": 1})
     config = TrainConfig(
@@ -40,6 +44,7 @@ def test_a_learner_trains_on_the_cloud_and_its_policy_plays(name, tmp_path):
     assert [point.epoch for point in result.summary.curve] == [0, 1, 2]
     assert result.summary.curve[0].gain == pytest.approx(0.0, abs=0.02)  # it starts at the rule
     policy = load_policy(result.policy_path)
+    assert policy.card.is_joint == (name in ("sac", "ppo"))
     rows = play_episodes(policy, make_env, 2, 0, Labels("mixed_cyclical", False, True))
     assert rows["reward"].is_finite().all()
     again = loop.train(config, make_env, baseline, tmp_path)
