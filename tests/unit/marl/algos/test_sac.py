@@ -48,7 +48,7 @@ def values(made, critic, state, obs, residuals):
 def noise_to_come(made):
     copied = torch.Generator()
     copied.set_state(made.generator.get_state())
-    return torch.randn((2, 2, ROWS, 2), generator=copied)  # the critic's draw, the actors' draw
+    return [torch.randn((2, ROWS, 2), generator=copied) for _ in ("critics", "actors")]
 
 
 @pytest.mark.parametrize("name", ["masac", "isac"])
