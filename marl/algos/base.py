@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from marl.nets.actor import TeamActor
+from marl.nets.sequence import SequenceLayout
 
 
 @dataclass(frozen=True)
@@ -28,12 +29,14 @@ class TeamSpec:
         obs_sizes: (N,) observation features of each agent.
         action_sizes: (N,) knobs of each agent.
         state_size: S, features of the global state.
+        layouts: (N,) lists within observations (`marl.nets.sequence`); none if empty.
     """
 
     agents: tuple[str, ...]
     obs_sizes: tuple[int, ...]
     action_sizes: tuple[int, ...]
     state_size: int
+    layouts: tuple[SequenceLayout | None, ...] = ()
 
     def pack_obs(self, obs: Mapping[str, Tensor]) -> Tensor:
         """Agent → (B, F_i) into (B, N, F), padded with zeros. Float32."""
@@ -150,3 +153,15 @@ def soft_update(target: nn.Module, source: nn.Module, tau: float) -> None:
     torch._foreach_lerp_(kept_parameters, new_parameters, tau)
     for kept, new in zip(target.buffers(), source.buffers(), strict=True):
         kept.copy_(new)
+
+
+def take_over(actor: TeamActor, state: Mapping[str, Tensor]) -> None:
+    """Load other actors (`TeamActor.state_dict()`) with their input statistics.
+
+    Raises:
+        ValueError: they depart from another baseline or within other bounds.
+    """
+    for name in ("baseline", "down", "up"):
+        if not torch.equal(state[name], getattr(actor, name)):
+            raise ValueError(f"the actors to start from have another {name}")
+    actor.load_state_dict(state)

@@ -22,6 +22,7 @@ from marl.algos.first_order_returns import faded_return, td_lambda_target, windo
 from marl.algos.losses import clip_stacked_grad_norm
 from marl.frozen import Frozen
 from marl.nets.actor import TeamActor
+from marl.nets.config import NetConfig
 from marl.nets.mlp import StackedMLP
 from marl.nets.norm import RunningNorm
 
@@ -71,7 +72,8 @@ class FirstOrderConfig(Frozen):
             silences the late decisions.
         noise: standard deviation of Gaussian noise on residuals in training windows: actors climb
             the return averaged over a neighbourhood (Xu et al. 2022 sample from a Gaussian too).
-        hidden: widths of actors' and critics' hidden layers.
+        net: kind and sizes of the actors' networks, with a memory or without; the critic is an MLP
+            of its sizes (Xu et al. 2022: layer norm, too).
         actor_lr: Adam step of the actors (Xu et al. 2022: .002). Gradients here are nearly free of
             noise and windows few: .01 gained .0061, .003 .0052 in 45 s (bound .4).
         critic_lr: Adam step of the critic (Xu et al. 2022: .002 or .0005).
@@ -87,14 +89,13 @@ class FirstOrderConfig(Frozen):
         tau: target rate per window (Xu et al. 2022 keep .2 of the old: .8).
         critic_steps: passes over a window's states per window (Xu et al. 2022: 16).
         critic_batches: gradient steps of each pass (Xu et al. 2022: 4).
-        has_layer_norm: layer norm in actors and critic (Xu et al. 2022: yes).
     """
 
     name: Literal["apg", "shac"] = "apg"
     window: int = Field(default=6, ge=1)
     discount: Literal["gradient", "reward"] = "gradient"
     noise: float = Field(default=0.0, ge=0)
-    hidden: tuple[int, ...] = (64, 64)
+    net: NetConfig = NetConfig()
     actor_lr: float = Field(default=1e-2, gt=0)
     critic_lr: float = Field(default=2e-3, gt=0)
     lr_end: float = Field(default=0.1, gt=0, le=1)
@@ -106,7 +107,6 @@ class FirstOrderConfig(Frozen):
     tau: float = Field(default=0.8, gt=0, le=1)
     critic_steps: int = Field(default=16, ge=1)
     critic_batches: int = Field(default=4, ge=1)
-    has_layer_norm: bool = True
 
 
 @dataclass(frozen=True)
@@ -153,19 +153,26 @@ class FirstOrder:
         self.name = config.name
         self.has_critic = config.name == "shac"
         self.updates = 0
-        shared: dict[str, Any] = {
-            "generator": generator,
-            "has_layer_norm": config.has_layer_norm,
-            "hidden": config.hidden,
-        }
-        bound = config.residual_bound
-        self.actor = TeamActor(spec.obs_sizes, baseline, bound=bound, **shared).to(device)
+        self.actor = TeamActor(
+            spec.obs_sizes,
+            baseline,
+            bound=config.residual_bound,
+            net=config.net,
+            generator=generator,
+            layouts=spec.layouts,
+        ).to(device)
         self.mask = spec.action_mask().to(device)  # (N, A)
-        self.actor_optimiser = _adam(self.actor.mlp, config.actor_lr, config)
+        self.actor_optimiser = _adam(self.actor.net, config.actor_lr, config)
         self._trained: dict[str, nn.Module] = {"actor": self.actor}
         self._optimisers = {"actor": (self.actor_optimiser, config.actor_lr)}
         if self.has_critic:
-            self.critic = StackedMLP([spec.state_size], out_features=1, **shared).to(device)
+            self.critic = StackedMLP(
+                [spec.state_size],
+                config.net.hidden,
+                1,
+                generator=generator,
+                has_layer_norm=config.net.has_layer_norm,
+            ).to(device)
             self.target_critic = copy.deepcopy(self.critic)
             self.state_norm = RunningNorm((spec.state_size,), epsilon=_LEAST_VARIANCE).to(device)
             self.critic_optimiser = _adam(self.critic, config.critic_lr, config)
@@ -176,24 +183,17 @@ class FirstOrder:
             }
             self._optimisers["critic"] = (self.critic_optimiser, config.critic_lr)
 
-    def logits(self, obs_BNF: Tensor) -> Tensor:
-        """(N, B, A) outputs before squashing, with gradients to weights and observations."""
-        return self.actor.mlp(self.actor.norm(obs_BNF).transpose(0, 1))
+    def residual(self, logit_NBA: Tensor, noise_NBA: Tensor | None = None) -> Tensor:
+        """(N, B, A) residuals of the actors' outputs, with gradients.
 
-    def residual(self, logit_NBA: Tensor) -> Tensor:
-        """(N, B, A) residuals with training noise, with gradients."""
+        Noise is added where given, else training noise where the configuration wants it.
+        """
         residual = torch.tanh(logit_NBA)
-        if self.config.noise:
-            noise = torch.randn(residual.shape, generator=self.generator).to(residual.device)
-            residual = (residual + noise * self.config.noise).clamp(-1, 1)
-        return residual * self.mask[:, None]
-
-    @torch.no_grad()
-    def act(self, obs_BNF: Tensor, noise_NBA: Tensor | None = None) -> Tensor:
-        """Residuals (N, B, A) in [-1, 1], with exploration noise added where given."""
-        residual = self.actor(obs_BNF)
-        if noise_NBA is not None:
-            residual = (residual + noise_NBA.to(residual.device)).clamp(-1, 1)
+        noise = noise_NBA
+        if noise is None and self.config.noise:
+            noise = torch.randn(residual.shape, generator=self.generator) * self.config.noise
+        if noise is not None:
+            residual = (residual + noise.to(residual.device)).clamp(-1, 1)
         return residual * self.mask[:, None]
 
     def observe(self, obs_BNF: Tensor, state_BS: Tensor) -> None:
@@ -230,7 +230,7 @@ class FirstOrder:
         returned = summed(reward, last, self.gamma).mean() / len(reward)
         saturation = (window.logit_TNBA.square() * self.mask[:, None]).sum((1, 3)).mean()
         loss = self.config.residual_l2 * saturation - returned
-        norms = self._step(loss, self.actor.mlp, self.actor_optimiser)
+        norms = self._step(loss, self.actor.net, self.actor_optimiser)
         self.updates += 1
         return {
             "actor_loss": loss.detach(),

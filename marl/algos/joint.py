@@ -13,7 +13,7 @@ from torch import Tensor
 from marl.algos.base import TeamSpec
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class JointSpec(TeamSpec):
     """A team's sizes as one controller has them; packs and unpacks the members' dictionaries.
 

@@ -10,16 +10,18 @@ baseline (`marl.nets.actor`). Loop, buffer, returns and noise are shared and liv
 
 import copy
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from marl.algos.base import Batch, TeamSpec, soft_update
+from marl.algos.base import Batch, TeamSpec, soft_update, take_over
 from marl.algos.losses import actor_loss, clip_stacked_grad_norm, critic_loss, td_target
 from marl.frozen import Frozen
 from marl.nets.actor import TeamActor
+from marl.nets.agent_critic import AttentionCritic
+from marl.nets.config import NetConfig
 from marl.nets.mlp import StackedMLP
 from marl.nets.norm import RunningNorm
 
@@ -33,7 +35,9 @@ class MaddpgConfig(Frozen):
         policy_delay: critic steps per actor step (MATD3: 2).
         target_noise: standard deviation of the noise on target residuals, clipped at 2.5 of it
             (MATD3: .2 and .5 of the action range there; .1 here, because residuals are small).
-        hidden: widths of actors' and critics' hidden layers.
+        net: kind and sizes of the actors' networks; critics take its sizes.
+        critic: "mlp" over the state beside all actions, or "attention" over agents
+            (`marl.nets.agent_critic`).
         actor_lr: Adam step of the actors (Fujimoto et al. 2018 and Lowe et al. 2017: .001–.01; less
             here, because the start is already good).
         critic_lr: Adam step of the critics.
@@ -57,14 +61,14 @@ class MaddpgConfig(Frozen):
             outliers (Lowe et al.'s published code: .5 everywhere).
         actor_warmup: critic steps before the first actor step, so that actors never follow a
             critic that has learned nothing.
-        has_layer_norm: layer norm in actors and critics.
     """
 
     name: Literal["maddpg", "matd3"] = "maddpg"
     critics: int = Field(default=1, ge=1, le=2)
     policy_delay: int = Field(default=1, ge=1)
     target_noise: float = Field(default=0.0, ge=0)
-    hidden: tuple[int, ...] = (64, 64)
+    net: NetConfig = NetConfig()
+    critic: Literal["mlp", "attention"] = "mlp"
     actor_lr: float = Field(default=5e-5, gt=0)
     critic_lr: float = Field(default=1e-3, gt=0)
     lr_end: float = Field(default=0.1, gt=0, le=1)
@@ -76,7 +80,6 @@ class MaddpgConfig(Frozen):
     residual_l2: float = Field(default=1e-3, ge=0)
     grad_limit: float = Field(default=10.0, gt=0)
     actor_warmup: int = Field(default=1000, ge=0)
-    has_layer_norm: bool = True
 
     @model_validator(mode="before")
     @classmethod
@@ -85,6 +88,13 @@ class MaddpgConfig(Frozen):
         if values.get("name") != "matd3":
             return values
         return {"critics": 2, "policy_delay": 2, "target_noise": 0.1, **values}
+
+    @model_validator(mode="after")
+    def _networks_fit(self) -> Self:
+        self.net.refuse_memory(self.name, "its replay holds single decisions, not what led to them")
+        if self.critic == "attention":
+            self.net.refuse_uneven_heads()
+        return self
 
     @property
     def is_joint(self) -> bool:
@@ -123,24 +133,18 @@ class Maddpg:
             spec.obs_sizes,
             baseline,
             bound=config.residual_bound,
-            hidden=config.hidden,
+            net=config.net,
             generator=generator,
-            has_layer_norm=config.has_layer_norm,
+            layouts=spec.layouts,
         ).to(device)
-        self.critic = StackedMLP(
-            [spec.state_size + agents * knobs] * (config.critics * self.judged),
-            config.hidden,
-            1,
-            generator=generator,
-            has_layer_norm=config.has_layer_norm,
-        ).to(device)
+        self.critic = _critic(config, spec.state_size, agents, knobs, generator).to(device)
         self.state_norm = RunningNorm((spec.state_size,)).to(device)
-        self.target_actor = copy.deepcopy(self.actor.mlp)
+        self.target_actor = copy.deepcopy(self.actor.net)
         self.target_critic = copy.deepcopy(self.critic)
         self.mask = spec.action_mask().to(device)  # (N, A)
         self.own = torch.eye(agents, device=device).bool()[:, None, :, None]  # (N, 1, N, 1)
         self.actor_optimiser = torch.optim.Adam(
-            self.actor.mlp.parameters(), lr=config.actor_lr, fused=True
+            self.actor.net.parameters(), lr=config.actor_lr, fused=True
         )
         self.critic_optimiser = torch.optim.Adam(
             self.critic.parameters(), lr=config.critic_lr, fused=True
@@ -179,11 +183,8 @@ class Maddpg:
         Raises:
             ValueError: they depart from another baseline or within other bounds.
         """
-        for name in ("baseline", "down", "up"):
-            if not torch.equal(state[name], getattr(self.actor, name)):
-                raise ValueError(f"the actors to start from have another {name}")
-        self.actor.load_state_dict(state)
-        self.target_actor.load_state_dict(self.actor.mlp.state_dict())
+        take_over(self.actor, state)
+        self.target_actor.load_state_dict(self.actor.net.state_dict())
 
     def td_error(self) -> Tensor:
         """(B,) absolute temporal-difference errors of the last batch, mean over critics."""
@@ -197,7 +198,7 @@ class Maddpg:
         is_warm = self.updates > self.config.actor_warmup
         if is_warm and self.updates % self.config.policy_delay == 0:
             metrics |= self._update_actor(batch, state)
-            soft_update(self.target_actor, self.actor.mlp, self.config.tau)
+            soft_update(self.target_actor, self.actor.net, self.config.tau)
             soft_update(self.target_critic, self.critic, self.config.tau)
         elif not is_warm:
             soft_update(self.target_critic, self.critic, self.config.tau)
@@ -233,7 +234,7 @@ class Maddpg:
 
     def _update_actor(self, batch: Batch, state: Tensor) -> dict[str, Tensor]:
         """One step of all actors up their critics; no actor's gradient passes through another."""
-        logits = self.actor.mlp(self.actor.norm(batch.obs_BNF).transpose(0, 1))
+        logits = self.actor.net(self.actor.norm(batch.obs_BNF).transpose(0, 1))
         residual = torch.tanh(logits) * self.mask[:, None]
         mine = residual.transpose(0, 1)
         if self.config.is_team:
@@ -246,7 +247,7 @@ class Maddpg:
         value = self.critic(inputs, first=self.judged)[..., 0]
         saturation = (logits.square() * self.mask[:, None]).sum((0, 2)).mean()
         loss = actor_loss(value, batch.weight_B) + self.config.residual_l2 * saturation
-        norms = self._step(loss, self.actor.mlp, self.actor_optimiser)
+        norms = self._step(loss, self.actor.net, self.actor_optimiser)
         return {
             "actor_loss": loss.detach() / self.judged,
             "actor_grad_norm": norms.mean(),
@@ -299,3 +300,20 @@ class Maddpg:
             "target_critic": self.target_critic,
             "state_norm": self.state_norm,
         }
+
+
+def _critic(
+    config: MaddpgConfig, state_size: int, agents: int, knobs: int, generator: torch.Generator
+) -> StackedMLP | AttentionCritic:
+    """The stack of critics: all agents' first ones (or the team's), then the second ones."""
+    judged: tuple[int | None, ...] = (None,) if config.is_team else tuple(range(agents))
+    judged *= config.critics
+    if config.critic == "attention":
+        return AttentionCritic(config.net, state_size, agents, knobs, judged, generator=generator)
+    return StackedMLP(
+        [state_size + agents * knobs] * len(judged),
+        config.net.hidden,
+        1,
+        generator=generator,
+        has_layer_norm=config.net.has_layer_norm,
+    )

@@ -10,10 +10,10 @@ rollout is collected in `marl.train.on_policy`.
 # ruff: noqa: N803 - dimension letters as suffixes, legend in marl/algos/base.py
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from marl.algos.base import TeamSpec
@@ -23,6 +23,7 @@ from marl.algos.returns import gae
 from marl.algos.rollout import Rollout
 from marl.frozen import Frozen
 from marl.nets.actor import TeamActor
+from marl.nets.config import NetConfig
 from marl.nets.gaussian import GaussianHead, HeadKind, entropy, log_prob
 from marl.nets.norm import RunningNorm
 from marl.nets.orthogonal import orthogonal_
@@ -36,7 +37,8 @@ class MappoConfig(Frozen):
         name: "mappo" (critic sees the global state), "ippo" (critic sees what its actor sees,
             and never the exogenous future) or "ppo" (one controller, joint observation to joint
             action; critic as MAPPO's).
-        hidden: widths of actors' and critics' hidden layers (paper: 64, 64).
+        net: kind and sizes of the actors' networks; critics are MLPs of its sizes (paper: 64, 64
+            and layer norm).
         actor_lr: Adam step of the actors (paper: 5e-4; 1e-3 was better held-in).
         critic_lr: Adam step of the critics (paper: 5e-4 to 1e-3).
         lr_end: both steps shrink linearly to this share of themselves over the run.
@@ -62,11 +64,10 @@ class MappoConfig(Frozen):
             learned number per knob.
         last_gain: gain of the actors' orthogonal last layer (paper: .01); small, so that the first
             policy is the baseline.
-        has_layer_norm: layer norm in actors and critics (paper: yes).
     """
 
     name: Literal["mappo", "ippo", "ppo"] = "mappo"
-    hidden: tuple[int, ...] = (64, 64)
+    net: NetConfig = NetConfig()
     actor_lr: float = Field(default=1e-3, gt=0)
     critic_lr: float = Field(default=1e-3, gt=0)
     lr_end: float = Field(default=0.1, gt=0, le=1)
@@ -86,7 +87,11 @@ class MappoConfig(Frozen):
     sigma_range: tuple[float, float] = (0.02, 1.0)
     sigma_hidden: tuple[int, ...] = ()
     last_gain: float = Field(default=0.01, gt=0)
-    has_layer_norm: bool = True
+
+    @model_validator(mode="after")
+    def _networks_fit(self) -> Self:
+        self.net.refuse_memory(self.name, "its minibatches are single decisions in any order")
+        return self
 
     @property
     def is_joint(self) -> bool:
@@ -125,11 +130,12 @@ class Mappo:
             spec.obs_sizes,
             baseline,
             bound=config.residual_bound,
-            hidden=config.hidden,
+            net=config.net,
             generator=generator,
-            has_layer_norm=config.has_layer_norm,
+            layouts=spec.layouts,
         )
-        orthogonal_(self.actor.mlp, spec.obs_sizes, last_gain=config.last_gain, generator=generator)
+        net = self.actor.net
+        orthogonal_(net.mlp, net.mlp_inputs, last_gain=config.last_gain, generator=generator)
         self.actor.to(device)
         self.head = GaussianHead(
             config.head,
@@ -142,22 +148,19 @@ class Mappo:
         ).to(device)
         seen = [spec.state_size] * self.judged if self.is_central else list(spec.obs_sizes)
         self.critic = ValueCritics(
-            seen, config.hidden, generator=generator, has_layer_norm=config.has_layer_norm
+            seen,
+            config.net.hidden,
+            generator=generator,
+            has_layer_norm=config.net.has_layer_norm,
         ).to(device)
         self.state_norm = RunningNorm((spec.state_size,)).to(device)
         self.mask = spec.action_mask().to(device)  # (N, A)
         self.actor_optimiser = torch.optim.Adam(
-            [*self.actor.mlp.parameters(), *self.head.parameters()], lr=config.actor_lr, eps=1e-5
+            [*net.parameters(), *self.head.parameters()], lr=config.actor_lr, eps=1e-5
         )
         self.critic_optimiser = torch.optim.Adam(
             self.critic.mlp.parameters(), lr=config.critic_lr, eps=1e-5
         )
-
-    @torch.no_grad()
-    def act(self, obs_BNF: Tensor) -> Tensor:
-        """Mean residuals (N, B, A) in [-1, 1]."""
-        residual: Tensor = self.actor(obs_BNF)
-        return residual * self.mask[:, None]
 
     @torch.no_grad()
     def explore(self, obs_BNF: Tensor, mask_BNA: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -297,7 +300,7 @@ class Mappo:
     def _distribution(self, obs_BNF: Tensor) -> tuple[Tensor, Tensor]:
         """Means and log σ, (B, N, A). Sees the actors' observations and nothing else."""
         inputs = self.actor.norm(obs_BNF).transpose(0, 1)
-        mean, log_sigma = self.head(self.actor.mlp(inputs), inputs)
+        mean, log_sigma = self.head(self.actor.net(inputs), inputs)
         return mean.transpose(0, 1), log_sigma.transpose(0, 1)
 
     def _value(self, obs_BNF: Tensor, state_BS: Tensor) -> Tensor:

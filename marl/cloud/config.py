@@ -8,7 +8,7 @@ from typing import Final, Self
 
 from pydantic import Field, model_validator
 
-from marl.cloud.types import OBJECTIVES
+from marl.cloud.types import OBJECTIVES, SERVICES
 from marl.frozen import Frozen
 
 WEIGHT_RANGES: Final = {
@@ -164,6 +164,9 @@ class CloudConfig(Frozen):
     # forecast. Nobody has that; it shows what a perfect forecast would be worth.
     is_oracle_forecast: bool = False
 
+    # Observation.
+    request_agents: tuple[str, ...] = ()  # agents whose observation ends with the request list
+
     # Reward.
     weights: Weights = Weights()
     local_share: float = Field(default=0.2, ge=0, le=1)
@@ -185,6 +188,11 @@ class CloudConfig(Frozen):
                 raise ValueError(f"{name} must be (low, high); got {(low, high)}")
         if min(self.spot_hazard_per_h) < 0:
             raise ValueError(f"spot_hazard_per_h must be >= 0; got {self.spot_hazard_per_h}")
+        unknown = sorted(set(self.request_agents) - set(SERVICES))
+        if unknown or len(set(self.request_agents)) < len(self.request_agents):
+            raise ValueError(
+                f"request_agents must be some of {', '.join(SERVICES)}; got {self.request_agents}"
+            )
         if self.object_read_age_days > self.object_age_days:
             raise ValueError("object_read_age_days must not exceed object_age_days")
         return self

@@ -12,10 +12,11 @@ from torch import Tensor
 
 from marl.cloud import buckets, carbon, latency, pricing, scaling, service
 from marl.cloud.actions import HIGH, LOW, WIDTH, row
-from marl.cloud.features import MEASURED
+from marl.cloud.features import MEASURED, observation_names
 from marl.cloud.figures import figures
-from marl.cloud.observation import feature_scale, global_state, observation_rows
+from marl.cloud.observation import LIMIT, feature_scale, global_state, observation_rows
 from marl.cloud.params import CloudParams
+from marl.cloud.requests import flat_requests, queued_requests, request_names
 from marl.cloud.reward import RewardScales, reward
 from marl.cloud.rounding import EXACT, Rounding
 from marl.cloud.types import (
@@ -32,6 +33,7 @@ from marl.cloud.types import (
     StepOutcome,
     WeatherStep,
 )
+from marl.cloud.weather import Weather
 
 _FREE_SPACE = row("storage", "free_space_share")
 _DB_FREE = row("database", "storage_free_share")
@@ -55,6 +57,34 @@ class Cloud:
     def observe(self, state: CloudState, told: Tensor) -> Tensor:
         """(features, B) normalised features of the clouds, see `observation.global_state`."""
         return global_state(state, told, self.scales.budget_usd, self.feature_scale)
+
+    def show(
+        self, features: Tensor, state: CloudState, weather: Weather, step: int
+    ) -> dict[str, Tensor]:
+        """Agent → (B, F) observation at the start of a step.
+
+        Args:
+            features: (features, B) from `observe`.
+            state: of the clouds.
+            weather: of the episode; only what is known by then is read.
+            step: 0 .. T.
+        """
+        seen = {
+            agent: features.index_select(0, rows).t()
+            for agent, rows in zip(SERVICES, self.observed, strict=True)
+        }
+        if self.params.config.request_agents:
+            requests = queued_requests(state, weather, step, self.params)
+            listed = flat_requests(requests, LIMIT)
+            for agent in self.params.config.request_agents:
+                seen[agent] = torch.cat((seen[agent], listed), 1)
+        return seen
+
+    def shown_names(self, agent: str) -> tuple[str, ...]:
+        """Names of the columns of an agent's observation."""
+        config = self.params.config
+        listed = request_names() if agent in config.request_agents else ()
+        return (*observation_names(agent, config.zones), *listed)
 
 
 def build_cloud(params: CloudParams) -> Cloud:

@@ -26,6 +26,7 @@ REQUEST_FIELDS: Final = (
     "urgency",  # what must be served a step to be in time, over the reference peak
 )
 _SCHEDULED: Final = [FORESIGHT.index(f"scheduled_{name}_hour") for name in ("batch", "ml")]
+_SLOTS: Final = 2 * REQUEST_SLOTS + len(_SCHEDULED)
 HOUR_STEPS: Final = 12.0
 LEAST_WORK: Final = 1e-4  # below, there is no request: vCPU times steps over the reference peak
 
@@ -73,6 +74,19 @@ def queued_requests(
     values = torch.stack(rows)  # (R, fields, B)
     mask = values[:, 3] > LEAST_WORK
     return Requests(values=(values * mask[:, None]).permute(2, 0, 1), mask=mask.t())
+
+
+def request_names() -> tuple[str, ...]:
+    """Names of the columns of `flat_requests`, slot by slot; `is_open` is the mask."""
+    return tuple(
+        f"request{slot}_{field}" for slot in range(_SLOTS) for field in (*REQUEST_FIELDS, "is_open")
+    )
+
+
+def flat_requests(requests: Requests, limit: float) -> Tensor:
+    """(B, R · (fields + 1)) the list and its mask as part of an observation in [-limit, limit]."""
+    rows = torch.cat((requests.values, requests.mask[..., None]), -1)
+    return rows.flatten(1).clamp(-limit, limit)
 
 
 def _row(kind: int, scheduled: float, work: Tensor, share_left: float, steps: float) -> Tensor:

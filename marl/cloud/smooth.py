@@ -72,21 +72,19 @@ def episode_return(
         if isinstance(actions, Tensor):
             chosen = actions if actions.dim() == 2 else actions[t - start]
         else:
-            chosen = chosen_by(actions, now, weather.told[t], cloud)
+            chosen = chosen_by(actions, now, weather, t, cloud)
         knobs = knobs_from_actions(chosen.clamp(-1.0, 1.0), cloud)
         now, outcome = step(now, knobs, weather.at(t), cloud, rounding)
         total = total + outcome.figures[_TEAM]
     return total / steps, now
 
 
-def chosen_by(policy: Policy, state: CloudState, told: Tensor, cloud: Cloud) -> Tensor:
-    """(WIDTH, B) what a policy does at a state; each agent is shown its own observation alone."""
-    features = cloud.observe(state, told)
-    seen = {
-        agent: features.index_select(0, rows).t()
-        for agent, rows in zip(SERVICES, cloud.observed, strict=True)
-    }
-    actions = policy(seen)
+def chosen_by(
+    policy: Policy, state: CloudState, weather: Weather, step: int, cloud: Cloud
+) -> Tensor:
+    """(WIDTH, B) what a policy does before a step; each agent sees its own observation alone."""
+    features = cloud.observe(state, weather.told[step])
+    actions = policy(cloud.show(features, state, weather, step))
     return torch.cat([actions[agent].t() for agent in SERVICES])
 
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from marl.cloud.actions import gather, knobs
 from marl.cloud.compiled import in_standard_layout
 from marl.cloud.dynamics import Cloud, initial_state
-from marl.cloud.features import observation_names, state_names
+from marl.cloud.features import state_names
 from marl.cloud.figures import figure_names
 from marl.cloud.observation import LIMIT, action_masks
 from marl.cloud.params import Reference
@@ -98,7 +98,7 @@ class BatchedEnv:
         self.generator = generator
         self.device = cloud.params.device
         self.observation_names: dict[str, tuple[str, ...]] = {
-            agent: observation_names(agent, zones) for agent in self.agents
+            agent: cloud.shown_names(agent) for agent in self.agents
         }
         self.action_names: dict[str, tuple[str, ...]] = {
             agent: tuple(knob.name for knob in knobs(agent)) for agent in self.agents
@@ -302,10 +302,7 @@ class BatchedEnv:
 
     def _observed(self) -> dict[str, Tensor]:
         features = self.state().t()
-        return {
-            agent: features.index_select(0, rows).t()
-            for agent, rows in zip(self.agents, self.cloud.observed, strict=True)
-        }
+        return self.cloud.show(features, self.cloud_state, self.weather, self._step)
 
 
 def _checked_seed(seed: int) -> int:

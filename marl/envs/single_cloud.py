@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from marl.cloud.actions import SIZES, WIDTH, knobs
+from marl.cloud.observation import LIMIT
 from marl.cloud.types import POOLS, SERVICES
 from marl.cloud.weather import unpack
 from marl.envs.batched import BatchedEnv
@@ -253,7 +254,10 @@ class SingleCloud:
         self._show(_numpy(env.final_state)[0], rows, mask, masks)
 
     def _show(self, state: Array, rows: Array, mask: Array, masks: dict[str, Array]) -> None:
-        observations = {agent: state[rows] for agent, rows in self._rows.items()}
+        observations = {agent: state[own] for agent, own in self._rows.items()}
+        for agent in self.env.cloud.params.config.request_agents:
+            listed = np.clip(np.column_stack((rows, mask)), -LIMIT, LIMIT).ravel()
+            observations[agent] = np.concatenate((observations[agent], listed), dtype=np.float32)
         if self.face == "moves":
             settings = self.levels.actions(self._set)[0]
             observations = {

@@ -115,6 +115,7 @@ class LearnedPolicy:
         self.spec: TeamSpec = stored.card.spec()
         self._step = 0
         self._actions: dict[str, Tensor] = {}
+        self._memory: Tensor | None = None
 
     def begin(self, env: "BatchedEnv", seed: int) -> None:
         """Refuse an environment whose observations or knobs are not those it was trained on."""
@@ -134,13 +135,17 @@ class LearnedPolicy:
                         f"environment has {tuple(named[agent])}: train it again"
                     )
         self._step = 0
+        self._memory = self.actor.begin(env.num_envs)
 
     @torch.no_grad()
     def act(self, obs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Each agent's actor on its own observation; a decision is held as in training."""
+        """Each agent's actor on its own observation; a decision is held as in training.
+
+        Actors with a memory remember what they were shown since `begin`.
+        """
         if self._step % self.card.hold_steps == 0:
-            packed = self.spec.pack_obs(obs)
-            self._actions = self.spec.unpack_actions(self.actor.action(self.actor(packed)))
+            residual, self._memory = self.actor.step(self.spec.pack_obs(obs), self._memory)
+            self._actions = self.spec.unpack_actions(self.actor.action(residual))
         self._step += 1
         return self._actions
 
@@ -180,7 +185,9 @@ def load_policy(
         return LearnedPolicy(load_policy_file(Path(name)))
     data = data or Path(os.environ.get("STRATOFORM_DATA", "data"))
     tuned = (data / BASELINES_FILE).is_file()
-    baselines = {p.name: p for p in baseline_policies((data / BASELINES_FILE).parent)} if tuned else {}
+    baselines = (
+        {p.name: p for p in baseline_policies((data / BASELINES_FILE).parent)} if tuned else {}
+    )
     if name in baselines:
         return baselines[name]
     folder = data / TRAINED_FOLDER

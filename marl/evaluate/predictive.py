@@ -33,7 +33,9 @@ PARAMETERS: Final = (
     # What the prediction is made of.
     Parameter(name="recent", low=0.0, high=1.0, start=0.5),  # the decayed peak of the hour
     Parameter(name="trend", low=0.0, high=2.0, start=0.0),  # the rise over a quarter of an hour
-    Parameter(name="past", low=0.0, high=1.0, start=0.0),  # the coming hour, yesterday and last week
+    Parameter(
+        name="past", low=0.0, high=1.0, start=0.0
+    ),  # the coming hour, yesterday and last week
     Parameter(name="forecast", low=0.0, high=1.0, start=0.5),  # the forecast's peak
     Parameter(name="ahead", low=0.0, high=1.0, start=0.5),  # of that peak, what lies beyond now
     Parameter(name="scheduled", low=0.0, high=1.0, start=0.0),  # batch and ML to come; compute only
@@ -69,7 +71,9 @@ def predicted_load(service: str, field: Fields, rule: Mapping[str, Tensor | floa
     loads = [field(f"{load}_lag{lag}") * decay**lag for lag in range(LAGS)]
     recent = torch.stack([*loads, field(f"{load}_max") * decay**LAGS]).amax(0)
     trend = field(f"{load}_lag0") - field(f"{load}_lag{LAGS - 1}")
-    past = torch.stack([field(f"{age}_ago_{service}_{h}") for age in ("day", "week") for h in AHEAD])
+    past = torch.stack(
+        [field(f"{age}_ago_{service}_{h}") for age in ("day", "week") for h in AHEAD]
+    )
     now, *later = (field(f"forecast_{service}_{h}") for h in AHEAD)
     rise = (torch.stack(later) - now).amax(0).clamp_min(0.0)
     load_ahead = (

@@ -5,14 +5,17 @@ residual moves the knob within ±`bound` around a given baseline action (the tun
 outside [-1, 1]. With the last layer near zero the first policy is the baseline itself
 (residual policy learning: Silver et al. 2018, arXiv:1812.06298).
 """
+# ruff: noqa: N803 - dimension letters as suffixes (obs_BNF), legend in marl/algos/base.py
 
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
-from marl.nets.mlp import StackedMLP
+from marl.nets.config import NetConfig
+from marl.nets.network import TeamNet
 from marl.nets.norm import RunningNorm
+from marl.nets.sequence import SequenceLayout, SequenceNorm
 
 
 class TeamActor(nn.Module):
@@ -22,9 +25,9 @@ class TeamActor(nn.Module):
         obs_sizes: (N,) observation width of each agent.
         baseline: (N, A) baseline action of each agent, in [-1, 1], padded with zeros.
         bound: how far, in action units, a residual may move a knob; 2 reaches the whole range.
-        hidden: widths of the hidden layers.
+        net: kind and sizes of the networks.
         generator: source of the initial weights.
-        has_layer_norm: see StackedMLP.
+        layouts: (N,) lists within the observations, for transformers; none if empty.
         last_scale: see StackedMLP.
     """
 
@@ -38,23 +41,27 @@ class TeamActor(nn.Module):
         baseline: Tensor,
         *,
         bound: float,
-        hidden: Sequence[int],
+        net: NetConfig,
         generator: torch.Generator,
-        has_layer_norm: bool = True,
+        layouts: Sequence[SequenceLayout | None] = (),
         last_scale: float = 0.001,
     ) -> None:
         super().__init__()
         if (baseline.abs() > 1).any() or not torch.isfinite(baseline).all():
             raise ValueError(f"the baseline action must lie in [-1, 1]; got {baseline.tolist()}")
         baseline = baseline.to(torch.float32)
-        self.norm = RunningNorm((len(obs_sizes), max(obs_sizes)))
-        self.mlp = StackedMLP(
+        self.net = TeamNet(
+            net,
             obs_sizes,
-            hidden,
             baseline.shape[1],
+            layouts=layouts,
             generator=generator,
-            has_layer_norm=has_layer_norm,
             last_scale=last_scale,
+        )
+        self.norm = (
+            SequenceNorm(obs_sizes, layouts)
+            if net.kind == "transformer"
+            else RunningNorm((len(obs_sizes), max(obs_sizes)))
         )
         self.register_buffer("baseline", baseline)
         # Distances to the ends differ where the baseline is nearer to a limit than `bound`: each
@@ -62,11 +69,41 @@ class TeamActor(nn.Module):
         self.register_buffer("down", baseline - (baseline - bound).clamp(min=-1.0))
         self.register_buffer("up", (baseline + bound).clamp(max=1.0) - baseline)
 
-    def forward(self, obs_BNF: Tensor) -> Tensor:  # noqa: N803 - dimension letters, see base.py
-        """Residuals (N, B, A) in [-1, 1] from packed observations (B, N, F)."""
-        return torch.tanh(self.mlp(self.norm(obs_BNF).transpose(0, 1)))
+    def forward(self, obs_BNF: Tensor) -> Tensor:
+        """Residuals (N, B, A) in [-1, 1] from packed observations (B, N, F), without memory."""
+        return torch.tanh(self.net(self.norm(obs_BNF).transpose(0, 1)))
 
-    def action(self, residual_NBA: Tensor) -> Tensor:  # noqa: N803
+    def begin(self, rows: int) -> Tensor | None:
+        """(N, rows, H) memory where episodes begin; None of actors without one."""
+        return self.net.begin(rows)
+
+    def logits(self, obs_BNF: Tensor, memory_NBH: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """Outputs (N, B, A) before squashing, and the memory after; actors of every kind."""
+        return self.net.step(self.norm(obs_BNF).transpose(0, 1), memory_NBH)
+
+    def step(self, obs_BNF: Tensor, memory_NBH: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """Residuals (N, B, A) in [-1, 1], and the memory after; actors of every kind."""
+        logits, memory = self.logits(obs_BNF, memory_NBH)
+        return torch.tanh(logits), memory
+
+    def action(self, residual_NBA: Tensor) -> Tensor:
         """Actions (B, N, A) in [-1, 1] from residuals (N, B, A)."""
         residual = residual_NBA.transpose(0, 1)
         return self.baseline + residual.clamp(min=0) * self.up + residual.clamp(max=0) * self.down
+
+    @torch.no_grad()
+    def attention(self, obs_BNF: Tensor) -> Tensor:
+        """(N, B, F or R) weights of observation fields, or of list slots, mean over heads.
+
+        What an agent decides by: weights sum to one over an agent's fields (over the open slots of
+        its list, where it has one). Names are the policy's (`StoredPolicy.attention`).
+
+        Raises:
+            TypeError: the networks have no attention.
+        """
+        return self.net.weights(self.norm(obs_BNF).transpose(0, 1)).mean(2)
+
+
+def forget(memory_NBH: Tensor | None, is_end_B: Tensor) -> Tensor | None:
+    """The memory with zeros in rows whose episode has ended."""
+    return None if memory_NBH is None else memory_NBH * (~is_end_B)[:, None]

@@ -82,6 +82,11 @@ class StackedMLP(nn.Module):
         return x
 
 
+def uniform(shape: Sequence[int], bound: float, generator: torch.Generator) -> nn.Parameter:
+    """Weights drawn from U(-bound, bound)."""
+    return nn.Parameter((torch.rand(tuple(shape), generator=generator) * 2 - 1) * bound)
+
+
 def count_parameters(module: nn.Module) -> int:
     """Number of trainable scalars."""
     return sum(math.prod(parameter.shape) for parameter in module.parameters())

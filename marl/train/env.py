@@ -4,13 +4,14 @@ Anything with these attributes can be learned in; `marl.envs` is one such world,
 problems of the tests are others. Optional attributes are read through the functions below.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, cast
 
 from torch import Tensor
 
 from marl.algos.base import TeamSpec
 from marl.algos.joint import joint_spec
+from marl.nets.sequence import find_sequence
 
 
 class Step(Protocol):
@@ -99,11 +100,13 @@ def team_spec(env: BatchedEnv, state_size: int, *, is_joint: bool = False) -> Te
 
     One controller has all of them where `is_joint`.
     """
+    names: Mapping[str, Sequence[str]] = getattr(env, "observation_names", {})
     team = TeamSpec(
         agents=tuple(env.agents),
         obs_sizes=tuple(int(env.observation_spec[agent].shape[0]) for agent in env.agents),
         action_sizes=tuple(int(env.action_spec[agent].shape[0]) for agent in env.agents),
         state_size=state_size,
+        layouts=tuple(find_sequence(names.get(agent, ())) for agent in env.agents),
     )
     return joint_spec(team) if is_joint else team
 

@@ -19,7 +19,7 @@ from marl.train.config import TrainConfig
 from marl.train.env import MakeEnv, team_spec
 from marl.train.held_in import HELD_IN_SEED, held_in_rewards, refuse_divergence
 from marl.train.seeding import derive_seed
-from marl.train.smooth_rollout import rollout_of
+from marl.train.smooth_rollout import faded, rollout_of
 
 
 class FirstOrderTrainer:
@@ -80,6 +80,7 @@ class FirstOrderTrainer:
             self._generator("noise"),
         )
         self.reward_norm = RunningNorm((1,), clip=math.inf).to(self.device)
+        self.memory: Tensor | None = None  # the actors', between an epoch's windows
         self.epoch = 0  # finished epochs
 
     @property
@@ -103,6 +104,7 @@ class FirstOrderTrainer:
         self.learner.anneal(self.epoch / max(config.epochs - 1, 1))
         length = self.learner.config.window
         rows: list[dict[str, Tensor]] = []
+        self.memory = self.learner.actor.begin(config.num_envs)
         for _ in range(config.epoch_steps // config.hold_steps // length):
             with torch.set_grad_enabled(is_learning):
                 window, measured = self._play(rollout, beside, length, is_learning=is_learning)
@@ -153,16 +155,18 @@ class FirstOrderTrainer:
         rewards, logits, states, seen = [], [], [], []
         earned = torch.zeros((), device=self.device)
         for t in range(length):
-            rollout.fade(share if t else 0.0)
+            kept = share if t else 0.0
+            rollout.fade(kept)
+            if self.memory is not None:
+                self.memory = faded(self.memory, kept)
             states.append(self._seen(rollout, beside).detach())
             obs = self.spec.pack_obs(rollout.obs())
             seen.append(obs.detach())
-            logit = learner.logits(obs)
-            if is_learning:
-                residual = learner.residual(logit)
-            else:
+            logit, self.memory = learner.actor.logits(obs, self.memory)
+            noise = None
+            if not is_learning:
                 noise = self.noise.sample(config.noise_sigma, learner.actor, obs)
-                residual = learner.act(obs, noise)
+            residual = learner.residual(logit, noise)
             action = self.spec.unpack_actions(learner.actor.action(residual))
             reward = rollout.advance(action, config.hold_steps)
             earned += reward.detach().mean() / length

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from marl.algos.base import TeamSpec
-from marl.nets.actor import TeamActor
+from marl.nets.actor import TeamActor, forget
 from marl.train.config import TrainConfig
 from marl.train.env import BatchedEnv
 from marl.train.hold import held_step
@@ -34,10 +34,6 @@ class Judged(Protocol):
         """Gradient steps so far."""
         ...
 
-    def act(self, obs: Tensor, /) -> Tensor:
-        """(N, B, A) residuals without noise for observations (B, N, F)."""
-        ...
-
     def policy(self) -> TeamActor:
         """The actors that are kept."""
         ...
@@ -60,11 +56,13 @@ def held_in_rewards(
     obs = env.reset(seed=HELD_IN_SEED)
     total = torch.zeros(env.num_envs, device=env.state().device)
     actor = learner.policy()
+    memory = actor.begin(env.num_envs)
     for _ in range(decisions):
-        residual = learner.act(spec.pack_obs(obs))
+        residual, memory = actor.step(spec.pack_obs(obs), memory)
         action = actor.action(residual * 0 if is_baseline else residual)
         step = held_step(env, spec.unpack_actions(action), config.hold_steps)
         total += spec.pack_rewards(step.reward).mean(1)
+        memory = forget(memory, step.terminated | step.truncated)
         obs = step.obs
     return total / decisions
 

@@ -5,9 +5,8 @@ input and output means, so a policy is never fed another environment's observati
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +14,17 @@ import torch
 from pydantic import Field, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, safe_open, save_file
+from torch import Tensor
 
 from marl.algos.base import TeamSpec
 from marl.algos.joint import joint_spec
 from marl.files import staged
 from marl.frozen import Frozen
 from marl.nets.actor import TeamActor
+from marl.nets.config import NetConfig
+from marl.nets.sequence import find_sequence
 
-FORMAT = 1
+FORMAT = 2  # 1: networks were MLPs, their sizes fields of the card
 HEADER = "stratoform_policy"  # where a file's metadata hold the card
 
 
@@ -43,8 +45,7 @@ class PolicyCard(Frozen):
         baseline: agent → the baseline action it departs from, in [-1, 1].
         residual_bound: how far it may depart, in action units.
         hold_steps: steps each decision is held.
-        hidden: widths of the hidden layers.
-        has_layer_norm: whether hidden layers are normalised.
+        net: kind and sizes of the networks.
         training: the training configuration, as JSON.
         training_seed: its seed.
         env_steps: steps of single clouds seen when the policy was taken.
@@ -61,8 +62,7 @@ class PolicyCard(Frozen):
     baseline: dict[str, tuple[float, ...]]
     residual_bound: float = Field(gt=0)
     hold_steps: int = Field(ge=1)
-    hidden: tuple[int, ...]
-    has_layer_norm: bool
+    net: NetConfig
     training: dict[str, Any]
     training_seed: int
     env_steps: int = Field(ge=0)
@@ -76,6 +76,7 @@ class PolicyCard(Frozen):
             obs_sizes=tuple(len(self.observation_fields[agent]) for agent in self.agents),
             action_sizes=tuple(len(self.knobs[agent]) for agent in self.agents),
             state_size=0,
+            layouts=tuple(find_sequence(self.observation_fields[agent]) for agent in self.agents),
         )
         return joint_spec(team) if self.is_joint else team
 
@@ -86,6 +87,25 @@ class StoredPolicy:
 
     card: PolicyCard
     actor: TeamActor
+
+    def attention(self, obs: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
+        """What each agent decides by: agent → name → (B,) weight, for observations (B, F_i).
+
+        Names are observation fields or, of transformers, the list's slots ("request3"); agents
+        without a list have none. Weights are means over heads (`TeamActor.attention`).
+
+        Raises:
+            TypeError: the networks have no attention.
+        """
+        spec = self.card.spec()
+        weights_NBF = self.actor.attention(spec.pack_obs(obs))  # noqa: N806 - as in base.py
+        told: dict[str, dict[str, Tensor]] = {}
+        for agent, layout, rows in zip(self.card.agents, spec.layouts, weights_NBF, strict=True):
+            names: Sequence[str] = self.card.observation_fields[agent]
+            if self.card.net.kind == "transformer":
+                names = layout.slots if layout else ()
+            told[agent] = dict(zip(names, rows.unbind(1), strict=False))  # the rest is padding
+        return told
 
 
 def save_policy(path: Path, actor: TeamActor, card: PolicyCard) -> None:
@@ -141,36 +161,39 @@ def read_card(path: Path, metadata: Mapping[str, str]) -> PolicyCard:
     except (ValueError, AttributeError) as error:
         raise PolicyFileError(f"{path}: its policy card is damaged: {error}") from error
     if found != FORMAT:
-        raise PolicyFileError(f"{path} has policy format {found}; this version reads {FORMAT}")
+        raise PolicyFileError(
+            f"{path} has policy format {found}; this version reads {FORMAT}: train it again"
+        )
     try:
         return PolicyCard.model_validate(content)
     except ValidationError as error:
         raise PolicyFileError(f"{path}: its policy card is damaged: {error}") from error
 
 
-def _refuse_other_sizes(card: PolicyCard, tensors: dict[str, torch.Tensor]) -> None:
+def _refuse_other_sizes(card: PolicyCard, tensors: dict[str, Tensor]) -> None:
     """Compare the card's sizes with the weights before anything of the card's size is allocated."""
+    expected = _build(card, "meta").state_dict()  # shapes without memory
+    for name in sorted(expected.keys() | tensors.keys()):
+        shapes = [tuple(x[name].shape) if name in x else "missing" for x in (tensors, expected)]
+        if shapes[0] != shapes[1]:
+            raise ValueError(f"{name} is {shapes[0]} in the file; by its card it is {shapes[1]}")
+
+
+def _build(card: PolicyCard, device: str = "cpu") -> TeamActor:
     spec = card.spec()
-    widths = (max(spec.obs_sizes), *card.hidden, max(spec.action_sizes))
-    for layer, (width_in, width_out) in enumerate(pairwise(widths)):
-        shape = tuple(tensors[f"mlp.weights.{layer}"].shape)
-        if shape != (len(spec.agents), width_in, width_out):
-            raise ValueError(f"layer {layer} is {shape}, the card says {width_in} to {width_out}")
+    baseline = spec.pack_vector(card.baseline)
+    with torch.device(device):
+        return TeamActor(
+            spec.obs_sizes,
+            baseline,
+            bound=card.residual_bound,
+            net=card.net,
+            generator=torch.Generator("cpu"),  # every weight is then read from the file
+            layouts=spec.layouts,
+        )
 
 
-def _build(card: PolicyCard) -> TeamActor:
-    spec = card.spec()
-    return TeamActor(
-        spec.obs_sizes,
-        spec.pack_vector(card.baseline),
-        bound=card.residual_bound,
-        hidden=card.hidden,
-        generator=torch.Generator(),  # every weight is then read from the file
-        has_layer_norm=card.has_layer_norm,
-    )
-
-
-def _refuse_not_finite(tensors: dict[str, torch.Tensor], path: Path) -> None:
+def _refuse_not_finite(tensors: dict[str, Tensor], path: Path) -> None:
     bad = sorted(name for name, tensor in tensors.items() if not torch.isfinite(tensor).all())
     if bad:
         raise PolicyFileError(f"{path}: not finite: {', '.join(bad)}")

@@ -45,10 +45,7 @@ class CloudRollout:
 
     def obs(self) -> dict[str, Tensor]:
         """Agent → (B, F_i), as `BatchedEnv` shows it."""
-        return {
-            agent: self._features.index_select(0, rows).t()
-            for agent, rows in zip(SERVICES, self._cloud.observed, strict=True)
-        }
+        return self._cloud.show(self._features, self._now, self._weather, self._step)
 
     def state(self) -> Tensor:
         """(B, S) as `BatchedEnv.state` shows it."""

@@ -14,13 +14,17 @@ from marl.algos.exploration import exploration
 from marl.algos.maddpg import Maddpg, MaddpgConfig
 from marl.algos.sac import Sac
 from marl.algos.sac_config import SacConfig
+from marl.algos.sac_gru import RecurrentSac
+from marl.algos.soft_actor_critic import SoftActorCritic
+from marl.nets.actor import forget
 from marl.train.config import TrainConfig
 from marl.train.env import MakeEnv, team_spec, twin
-from marl.train.experience import Experience
+from marl.train.experience import AnyExperience, Experience
 from marl.train.goals import goals_of
 from marl.train.held_in import HELD_IN_SEED, held_in_rewards, refuse_divergence
 from marl.train.hold import held_step
 from marl.train.seeding import derive_seed
+from marl.train.sequences import SequenceExperience
 
 
 class Trainer:
@@ -60,7 +64,7 @@ class Trainer:
             )
             for agent in self.env.agents
         }
-        self.learner = new_learner(
+        self.learner = _new_learner(
             learner,
             self.spec,
             self.spec.pack_vector(baseline),
@@ -75,10 +79,11 @@ class Trainer:
             config.noise_theta,
             self._generator("noise"),
         )
+        self.memory: Tensor | None = None  # the actors', while an epoch lasts
+        if config.hindsight is not None and learner.is_joint:
+            raise ValueError(f"hindsight knows where each agent's goal is, not {learner.name}'s")
         self.goals = None if config.hindsight is None else goals_of(self.env, self.spec)
-        self.experience = Experience(
-            config, self.spec, self._generator("replay"), self.device, self.goals
-        )
+        self.experience = self._new_experience(learner)
         self.epoch = 0  # finished epochs
 
     @property
@@ -98,6 +103,7 @@ class Trainer:
         if self.shadow is not None:
             self.shadow = twin(self.env, self.make_env, seed)
         self.noise.reset()
+        self.memory = self.learner.actor.begin(config.num_envs)
         is_learning = self.epoch >= config.warmup_epochs
         done = self.epoch / max(config.epochs - 1, 1)
         sigma = config.noise_sigma + (config.noise_sigma_end - config.noise_sigma) * done
@@ -152,14 +158,15 @@ class Trainer:
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """One noisy step of all clouds into the buffer; next observations and what to log."""
         state = self._state()
-        if isinstance(self.learner, Sac):
-            residual = self.learner.explore(obs_BNF)
+        if isinstance(self.learner, SoftActorCritic):
+            residual, self.memory = self.learner.explore(obs_BNF, self.memory)
         else:
             noise = self.noise.sample(sigma, self.learner.actor, obs_BNF)
             residual = self.learner.act(obs_BNF, noise)
         action = self.learner.actor.action(residual)
         hold = self.config.hold_steps
         step = held_step(self.env, self.spec.unpack_actions(action), hold)
+        self.memory = forget(self.memory, step.terminated | step.truncated)
         reward = earned = self.spec.pack_rewards(step.reward)
         if self.shadow is not None:
             beside = held_step(self.shadow, self.baseline_actions, hold).reward
@@ -207,18 +214,31 @@ class Trainer:
             parts.append(self.env.future(self.config.critic_horizon))  # type: ignore[attr-defined]
         return torch.cat(parts, 1)
 
+    def _new_experience(self, learner: MaddpgConfig | SacConfig) -> AnyExperience:
+        generator = self._generator("replay")
+        if isinstance(learner, SacConfig) and learner.has_memory:
+            return SequenceExperience(
+                self.config,
+                self.spec,
+                sequence=learner.sequence,
+                burn_in=learner.burn_in,
+                generator=generator,
+                device=self.device,
+            )
+        return Experience(self.config, self.spec, generator, self.device, self.goals)
+
     def _generator(self, purpose: str) -> torch.Generator:
         return torch.Generator().manual_seed(derive_seed(self.config.seed, purpose))
 
 
-def new_learner(
+def _new_learner(
     config: MaddpgConfig | SacConfig,
     spec: TeamSpec,
     baseline: Tensor,
     generator: torch.Generator,
     device: torch.device | str,
-) -> Maddpg | Sac:
-    """The off-policy learner of a configuration."""
-    if isinstance(config, SacConfig):
-        return Sac(config, spec, baseline, generator, device)
-    return Maddpg(config, spec, baseline, generator, device)
+) -> Maddpg | SoftActorCritic[Any]:
+    if isinstance(config, MaddpgConfig):
+        return Maddpg(config, spec, baseline, generator, device)
+    learner = RecurrentSac if config.has_memory else Sac
+    return learner(config, spec, baseline, generator, device)

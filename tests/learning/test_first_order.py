@@ -10,6 +10,7 @@ from gymnasium.spaces import Box
 from scipy.stats import gamma as gamma_distribution
 
 from marl.algos.first_order import FirstOrderConfig
+from marl.nets.config import NetConfig
 from marl.train.config import TrainConfig
 from marl.train.first_order import FirstOrderTrainer
 from marl.train.smooth_rollout import faded
@@ -218,7 +219,12 @@ def test_the_newsvendor_quantile_is_the_best_base_stock():
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_provisioning_with_lead_times_finds_the_newsvendor_quantile(seed):
     learner = FirstOrderConfig(
-        window=24, discount="reward", residual_bound=2.0, actor_lr=5e-3, lr_end=0.02, hidden=(32,)
+        window=24,
+        discount="reward",
+        residual_bound=2.0,
+        actor_lr=5e-3,
+        lr_end=0.02,
+        net=NetConfig(hidden=(32,)),
     )
     trainer = trained(
         learner, Stocks, {"fast": [0.0], "slow": [0.0]},

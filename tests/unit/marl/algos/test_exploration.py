@@ -5,6 +5,7 @@ import torch
 
 from marl.algos.exploration import Noise, ParameterNoise, exploration
 from marl.nets.actor import TeamActor
+from marl.nets.config import NetConfig
 
 
 def series(kind, theta, steps=400):
@@ -34,8 +35,9 @@ def test_state_continues_exactly():
 
 def actors(hidden=()):
     return TeamActor(
-        (2, 1), torch.zeros(2, 2), bound=1.0, hidden=hidden, last_scale=1.0,
-        has_layer_norm=bool(hidden), generator=torch.Generator().manual_seed(1),
+        (2, 1), torch.zeros(2, 2), bound=1.0, last_scale=1.0,
+        net=NetConfig(hidden=hidden, has_layer_norm=bool(hidden)),
+        generator=torch.Generator().manual_seed(1),
     )  # fmt: skip
 
 
@@ -43,11 +45,11 @@ def test_disturbed_actors_by_hand_and_scale_follows_the_distance():
     actor = actors()
     noise = ParameterNoise(actor, (2, 1), 4, torch.Generator().manual_seed(0), copies=2)
     obs = torch.tensor([[[1.0, 2.0], [3.0, 0.0]]]).expand(4, -1, -1)
-    weight, bias = actor.mlp.weights[0].detach(), actor.mlp.biases[0].detach()
+    weight, bias = actor.net.mlp.weights[0].detach(), actor.net.mlp.biases[0].detach()
     by_hand = []
     for copy in range(2):
-        w = weight + 0.05 * noise.directions["mlp.weights.0"][copy]
-        b = bias + 0.05 * noise.directions["mlp.biases.0"][copy]
+        w = weight + 0.05 * noise.directions["net.mlp.weights.0"][copy]
+        b = bias + 0.05 * noise.directions["net.mlp.biases.0"][copy]
         disturbed = torch.tanh(torch.einsum("bnf,nfa->nba", obs[:2], w) + b)
         by_hand.append(disturbed - torch.tanh(torch.einsum("bnf,nfa->nba", obs[:2], weight) + bias))
     expected = torch.cat(by_hand, 1)

@@ -8,12 +8,13 @@ import torch
 from marl.algos.base import TeamSpec
 from marl.algos.first_order import FirstOrder, FirstOrderConfig, Window
 from marl.algos.first_order_returns import faded_return, td_lambda_target, window_return
+from marl.nets.config import NetConfig
 
 SPEC = TeamSpec(("a", "b"), obs_sizes=(3, 2), action_sizes=(2, 1), state_size=4)
 
 
 def learner(**settings):
-    config = FirstOrderConfig(hidden=(8,), **settings)
+    config = FirstOrderConfig(net=NetConfig(hidden=(8,)), **settings)
     generator = torch.Generator().manual_seed(0)
     return FirstOrder(config, SPEC, torch.zeros(2, 2), 0.9, generator)
 
@@ -24,7 +25,7 @@ def window(made, length=3, clouds=5, seed=1):
     obs = torch.randn((length, clouds, 2, 3), generator=generator)
     obs[:, :, 1, 2] = 0.0
     state = torch.randn((length + 1, clouds, 4), generator=generator)
-    logits = torch.stack([made.logits(o) for o in obs])
+    logits = torch.stack([made.actor.logits(o, None)[0] for o in obs])
     moved = torch.stack([made.residual(logit) for logit in logits])
     reward = -(moved - 0.5).square().sum((1, 3))
     return Window(reward, logits, state[:-1], state[-1] + moved[-1].sum(), obs)
@@ -84,7 +85,7 @@ def test_actors_start_at_the_baseline_and_climb():
 
 def test_an_agents_missing_knob_gets_no_residual():
     made = learner(noise=0.5)
-    residual = made.residual(made.logits(torch.randn(5, 2, 3)))
+    residual = made.residual(made.actor.logits(torch.randn(5, 2, 3), None)[0])
     assert residual[1, :, 1].abs().max() == 0
     assert residual[0].abs().min() > 0
 
@@ -109,7 +110,7 @@ def test_shac_actors_follow_the_terminal_value_apg_actors_do_not():
         part = window(made)
         blind = Window(part.reward_TB * 0, *(getattr(part, f) for f in _REST))
         made.update_actor(blind)
-        moved[name] = [p.grad for p in made.actor.mlp.parameters()]
+        moved[name] = [p.grad for p in made.actor.net.parameters()]
     assert all(g.abs().max() == 0 for g in moved["apg"])
     assert any(g.abs().max() > 0 for g in moved["shac"])
 
@@ -121,7 +122,7 @@ def test_gradients_are_clipped_agent_by_agent():
     made = learner(grad_limit=1e-3)
     metrics = made.update(window(made))
     assert metrics["actor_grad_norm_max"] > 1e-3
-    gradients = [p.grad for p in made.actor.mlp.parameters()]
+    gradients = [p.grad for p in made.actor.net.parameters()]
     norms = torch.stack([g.square().sum((1, 2)) for g in gradients]).sum(0).sqrt()
     torch.testing.assert_close(norms, torch.full((2,), 1e-3), rtol=0.01, atol=0)
 

@@ -8,6 +8,7 @@ from torch import nn
 
 from marl.algos.base import Batch, TeamSpec, soft_update
 from marl.algos.maddpg import Maddpg, MaddpgConfig
+from marl.nets.config import NetConfig
 
 SPEC = TeamSpec(("a", "b"), (3, 2), (2, 1), 4)
 ROWS = 5
@@ -15,11 +16,11 @@ ROWS = 5
 
 def learner(**settings):
     defaults = {"is_team": False, "action_gain": 1.0, "actor_warmup": 0, "residual_l2": 0.0}
-    config = MaddpgConfig(hidden=(8,), **{**defaults, **settings})
+    config = MaddpgConfig(net=NetConfig(hidden=(8,)), **{**defaults, **settings})
     made = Maddpg(config, SPEC, torch.zeros(2, 2), torch.Generator().manual_seed(0))
     # The usual near-zero last layer would hide mistakes in the actors.
-    made.actor.mlp.weights[-1].data.mul_(50)
-    made.target_actor = copy.deepcopy(made.actor.mlp)
+    made.actor.net.mlp.weights[-1].data.mul_(50)
+    made.target_actor = copy.deepcopy(made.actor.net)
     return made
 
 
@@ -51,7 +52,7 @@ def forward(stack, member, x):
 
 
 def actions(actor, obs):
-    parts = [torch.tanh(forward(actor, i, obs[:, i])) for i in range(2)]
+    parts = [torch.tanh(forward(actor.mlp, i, obs[:, i])) for i in range(2)]
     parts[1] = parts[1] * torch.tensor([1.0, 0.0])  # agent b has one knob
     return parts
 
@@ -74,7 +75,7 @@ def test_critic_loss_is_the_papers(critics):
 
 def test_actor_gradient_moves_only_the_own_action_among_stored_ones():
     made, data = learner(actor_lr=1e-3, grad_limit=1e9), batch()
-    reference = copy.deepcopy(made.actor.mlp)
+    reference = copy.deepcopy(made.actor.net)
     made._update_critic(data, data.state_BS)  # the actor step uses the updated critic
     losses = []
     for i in range(2):
@@ -84,10 +85,10 @@ def test_actor_gradient_moves_only_the_own_action_among_stored_ones():
         losses.append(-(value * data.weight_B).mean())
     gradients = torch.autograd.grad(sum(losses), list(reference.parameters()))
     made._update_actor(data, data.state_BS)
-    for parameter, wanted in zip(made.actor.mlp.parameters(), gradients, strict=True):
+    for parameter, wanted in zip(made.actor.net.parameters(), gradients, strict=True):
         assert torch.allclose(parameter.grad, wanted, atol=1e-6)
         # Adam's first step is the learning rate against the gradient's sign.
-    moved = made.actor.mlp.biases[-1].detach() - reference.biases[-1].detach()
+    moved = made.actor.net.mlp.biases[-1].detach() - reference.mlp.biases[-1].detach()
     assert torch.allclose(moved, -1e-3 * gradients[-1].sign(), atol=1e-5)
 
 
@@ -97,7 +98,10 @@ def test_actors_follow_every_second_critic_step_in_matd3_and_none_while_warming_
     assert "actor_loss" not in made.update(data)
     assert "actor_loss" in made.update(data)
     slow = Maddpg(
-        MaddpgConfig(hidden=(8,), actor_warmup=3), SPEC, torch.zeros(2, 2), torch.Generator()
+        MaddpgConfig(net=NetConfig(hidden=(8,)), actor_warmup=3),
+        SPEC,
+        torch.zeros(2, 2),
+        torch.Generator(),
     )
     assert ["actor_loss" in slow.update(data) for _ in range(5)] == [False] * 3 + [True] * 2
 

@@ -10,6 +10,7 @@ from marl.algos.base import TeamSpec
 from marl.algos.mappo import Mappo, MappoConfig
 from marl.algos.ppo_losses import clipped_surrogate, value_loss
 from marl.algos.rollout import Rollout
+from marl.nets.config import NetConfig
 from marl.nets.gaussian import GaussianHead, entropy, log_prob
 from marl.nets.mlp import StackedMLP
 from marl.nets.orthogonal import orthogonal_
@@ -28,7 +29,12 @@ def generator(seed=0):
 
 
 def learner(seed=0, **settings):
-    defaults = {"hidden": (16,), "residual_bound": 1.0, "minibatches": 2, "passes": 2}
+    defaults = {
+        "net": NetConfig(hidden=(16,)),
+        "residual_bound": 1.0,
+        "minibatches": 2,
+        "passes": 2,
+    }
     config = MappoConfig(**{**defaults, **settings})
     return Mappo(config, SPEC, torch.zeros(2, 2), generator(seed))
 
@@ -170,11 +176,14 @@ def test_a_masked_knob_learns_nothing():
     seen = rollout(of)
     mask = seen.mask_TBNA.clone()
     mask[..., 1, 1] = 0
-    head, weights = of.head.log_sigma.detach().clone(), of.actor.mlp.weights[-1].detach().clone()
+    head, weights = (
+        of.head.log_sigma.detach().clone(),
+        of.actor.net.mlp.weights[-1].detach().clone(),
+    )
     # Drawn at the first means, which the small last layer leaves near zero.
     drawn = log_prob(seen.latent_TBNA, torch.zeros(()), head[:, 0], mask)
     of.update(replace(seen, mask_TBNA=mask, log_prob_TBN=drawn), 0.9)
-    changed = of.actor.mlp.weights[-1].detach() != weights
+    changed = of.actor.net.mlp.weights[-1].detach() != weights
     assert not changed[1, :, 1].any()
     assert changed[1, :, 0].all()
     assert torch.equal(of.head.log_sigma[1, 0, 1], head[1, 0, 1])
@@ -250,7 +259,7 @@ def test_a_team_finds_the_joint_optimum_of_a_coupled_game(name, seed):
         of.update(seen, 0.9)
         of.observe(seen)
     seen = rollout(of, reward, steps=1, clouds=2000, seed=999 + seed)
-    mean = of.act(seen.obs_TBNF[0]).transpose(0, 1)[None]
+    mean = (of.actor(seen.obs_TBNF[0]) * of.mask[:, None]).transpose(0, 1)[None]
     x = seen.obs_TBNF[..., 1, 2]
     best = torch.stack([torch.full_like(x, 0.1), 0.1 - x / 8], -1)[..., None]
     short = float((reward(seen.obs_TBNF, best) - reward(seen.obs_TBNF, mean)).mean())

@@ -8,6 +8,7 @@ import torch
 from marl.algos.joint import joint_spec
 from marl.algos.sac import Sac
 from marl.algos.sac_config import SacConfig
+from marl.nets.config import NetConfig
 from marl.nets.gaussian import squashed_log_prob
 from tests.unit.marl.algos.test_maddpg import ROWS, SPEC, batch, forward
 
@@ -16,10 +17,12 @@ ALPHA = 0.3
 
 def learner(name="masac", **settings):
     defaults = {"action_gain": 1.0, "actor_warmup": 0, "residual_l2": 0.0, "alpha": ALPHA}
-    config = SacConfig(name=name, hidden=(8,), sigma_hidden=(), **{**defaults, **settings})
+    config = SacConfig(
+        name=name, net=NetConfig(hidden=(8,)), sigma_hidden=(), **{**defaults, **settings}
+    )
     made = Sac(config, SPEC, torch.zeros(2, 2), torch.Generator().manual_seed(0))
     # The usual near-zero last layer would hide mistakes in the actors.
-    made.actor.mlp.weights[-1].data.mul_(50)
+    made.actor.net.mlp.weights[-1].data.mul_(50)
     return made
 
 
@@ -27,7 +30,7 @@ def drawn(made, obs, noise):
     """Residuals and log-densities of both agents, one at a time."""
     residuals, log_probs = [], []
     for i, knobs in enumerate(SPEC.action_sizes):
-        mean = forward(made.actor.mlp, i, obs[:, i])
+        mean = forward(made.actor.net.mlp, i, obs[:, i])
         log_sigma = made.head.log_sigma[i].expand(ROWS, -1)
         latent = mean + noise[i] * log_sigma.exp()
         mask = (torch.arange(2) < knobs).float()
@@ -81,7 +84,7 @@ def test_actor_gradient_is_that_of_value_and_entropy_through_the_draw(name):
     loss = ALPHA * sum(log_probs)
     for j in range(len(found[0])):
         loss = loss - torch.minimum(found[0][j], found[1][j])
-    parameters = [*made.actor.mlp.parameters(), *made.head.parameters()]
+    parameters = [*made.actor.net.mlp.parameters(), *made.head.parameters()]
     wanted = torch.autograd.grad((loss * data.weight_B).mean(), parameters)
     made._update_actor(data)
     for parameter, gradient in zip(parameters, wanted, strict=True):
@@ -113,18 +116,18 @@ def test_a_team_has_one_pair_of_critics_and_independent_agents_never_see_the_sta
 def test_one_controller_explores_all_knobs_of_a_team():
     spec = joint_spec(SPEC)
     made = Sac(
-        SacConfig(name="sac", hidden=(8,)),
+        SacConfig(name="sac", net=NetConfig(hidden=(8,))),
         spec,
         spec.pack_vector({"a": [0.5, 0.0], "b": [-0.5]}),
         torch.Generator().manual_seed(0),
     )
     obs = spec.pack_obs({"a": torch.randn(6, 3), "b": torch.randn(6, 2)})
-    actions = spec.unpack_actions(made.actor.action(made.explore(obs)))
+    actions = spec.unpack_actions(made.actor.action(made.explore(obs)[0]))
     assert {agent: tuple(part.shape) for agent, part in actions.items()} == {
         "a": (6, 2),
         "b": (6, 1),
     }
-    rule = spec.unpack_actions(made.actor.action(made.act(obs)))
+    rule = spec.unpack_actions(made.actor.action(made.actor(obs)))
     assert torch.allclose(rule["a"], torch.tensor([0.5, 0.0]), atol=0.01)
     assert torch.allclose(rule["b"], torch.tensor([-0.5]), atol=0.01)
     assert float((actions["a"] - rule["a"]).abs().max()) > 0.02
@@ -144,10 +147,10 @@ def test_state_continues_exactly():
         a, b = one.update(data), two.update(data)
         assert {k: float(v) for k, v in a.items()} == {k: float(v) for k, v in b.items()}
     assert torch.equal(one.log_alpha, two.log_alpha)
-    assert torch.equal(one.explore(data.obs_BNF), two.explore(data.obs_BNF))
+    assert torch.equal(one.explore(data.obs_BNF)[0], two.explore(data.obs_BNF)[0])
 
 
 def test_padding_is_never_explored():
-    residual = learner().explore(torch.randn(ROWS, 2, 3))
+    residual = learner().explore(torch.randn(ROWS, 2, 3))[0]
     assert not residual[1, :, 1].any()
     assert residual[1, :, 0].all()

@@ -17,6 +17,7 @@ from marl.evaluate.policies import (
     load_policy,
     trained_policy_name,
 )
+from marl.nets.config import NetConfig
 from marl.train.config import TrainConfig
 from marl.train.loop import train
 from marl.train.policy_file import PolicyFileError
@@ -35,8 +36,9 @@ def data(tmp_path_factory):
     (root / TRAINED_FOLDER).mkdir()
     for seed in (2, 10):
         config = TrainConfig(
-            learner=MaddpgConfig(name="matd3", hidden=(8,)), seed=seed, epochs=2, epoch_steps=25,
-            num_envs=4, evaluate_envs=4, hold_steps=5, critic_horizon=0, batch_size=16, n_step=1,
+            learner=MaddpgConfig(name="matd3", net=NetConfig(hidden=(8,))), seed=seed, epochs=2,
+            epoch_steps=25, num_envs=4, evaluate_envs=4, hold_steps=5, critic_horizon=0,
+            batch_size=16, n_step=1,
         )  # fmt: skip
         made = train(config, lambda n, s: LqTeam(n, s), KEEP, root / "runs")
         target = root / TRAINED_FOLDER / trained_policy_name("matd3", seed)

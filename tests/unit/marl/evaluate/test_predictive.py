@@ -146,7 +146,9 @@ def test_it_refuses_other_worlds_and_other_parameters():
     policy = baseline_policy(tuned)
     assert isinstance(policy, PredictivePolicy)
     env = make(num_envs=1, episode_steps=2)
-    env.action_spec = {agent: space for agent, space in env.action_spec.items() if agent != "compute"}
+    env.action_spec = {
+        agent: space for agent, space in env.action_spec.items() if agent != "compute"
+    }
     with pytest.raises(ValueError, match="this world has"):
         policy.begin(env, 0)
     assert sum(len(values) for values in ENGINEER.values()) == WIDTH

@@ -5,8 +5,11 @@ import torch
 from torch import nn
 
 from marl.nets.actor import TeamActor
+from marl.nets.config import NetConfig
 from marl.nets.mlp import StackedMLP
 from marl.nets.norm import RunningNorm
+
+SMALL = NetConfig(hidden=(8,))
 
 
 def generator(seed=0):
@@ -71,7 +74,7 @@ def test_running_norm_leaves_padding_zero_and_is_identity_before_data():
 
 def test_actors_start_at_the_baseline_and_stay_within_the_bound():
     baseline = torch.tensor([[0.0, 0.9], [-1.0, 0.0]])
-    actor = TeamActor([3, 3], baseline, bound=0.5, hidden=(8,), generator=generator())
+    actor = TeamActor([3, 3], baseline, bound=0.5, net=SMALL, generator=generator())
     obs = torch.randn((7, 2, 3), generator=generator(1))
     assert (actor.action(actor(obs)) - baseline).abs().max() < 0.01
     full = torch.ones((2, 1, 2))
@@ -82,7 +85,7 @@ def test_actors_start_at_the_baseline_and_stay_within_the_bound():
 
 
 def test_no_actor_sees_another_agents_observation():
-    actor = TeamActor([3, 3], torch.zeros(2, 2), bound=1.0, hidden=(8,), generator=generator())
+    actor = TeamActor([3, 3], torch.zeros(2, 2), bound=1.0, net=SMALL, generator=generator())
     obs = torch.randn((5, 2, 3), generator=generator(1), requires_grad=True)
     (gradient,) = torch.autograd.grad(actor(obs)[0].sum(), obs)
     assert gradient[:, 0].abs().sum() > 0
@@ -91,4 +94,4 @@ def test_no_actor_sees_another_agents_observation():
 
 def test_a_baseline_outside_the_action_space_is_refused():
     with pytest.raises(ValueError, match=r"must lie in \[-1, 1\]"):
-        TeamActor([1], torch.tensor([[1.5]]), bound=1.0, hidden=(4,), generator=generator())
+        TeamActor([1], torch.tensor([[1.5]]), bound=1.0, net=SMALL, generator=generator())

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from marl.algos.maddpg import MaddpgConfig
+from marl.nets.config import NetConfig
 from marl.train.config import TrainConfig
 from tests.learning.lq_team import LqTeam
 
@@ -22,7 +23,7 @@ def config():
 
 def small_config(**settings):
     defaults = {
-        "learner": MaddpgConfig(hidden=(16,), actor_warmup=10, actor_lr=1e-3),
+        "learner": MaddpgConfig(net=NetConfig(hidden=(16,)), actor_warmup=10, actor_lr=1e-3),
         "epochs": 6,
         "epoch_steps": 25,
         "hold_steps": 1,

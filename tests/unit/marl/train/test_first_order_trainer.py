@@ -9,6 +9,7 @@ from marl.algos.first_order import FirstOrderConfig
 from marl.cloud.rounding import EXACT
 from marl.envs import make
 from marl.envs.rewards import RewardOptions
+from marl.nets.config import NetConfig
 from marl.train.config import TrainConfig
 from marl.train.first_order import FirstOrderTrainer
 from marl.train.held_in import DivergenceError
@@ -32,7 +33,7 @@ def baseline():
 
 
 def small_config(learner=None, **settings):
-    learner = learner or FirstOrderConfig(window=2, hidden=(8,))
+    learner = learner or FirstOrderConfig(window=2, net=NetConfig(hidden=(8,)))
     defaults = {
         "epochs": 3, "epoch_steps": 8, "hold_steps": 2, "num_envs": 3, "evaluate_envs": 2,
         "warmup_epochs": 1, "critic_horizon": 2,
@@ -105,7 +106,9 @@ def test_a_fork_leaves_the_original_alone():
 
 @pytest.mark.parametrize("name", ["apg", "shac"])
 def test_training_improves_and_resumes_bit_for_bit(name):
-    learner = FirstOrderConfig(name=name, window=2, hidden=(8,), noise=0.1, critic_steps=2)
+    learner = FirstOrderConfig(
+        name=name, window=2, net=NetConfig(hidden=(8,)), noise=0.1, critic_steps=2
+    )
     first = FirstOrderTrainer(small_config(learner), make_env, baseline())
     measured = [first.run_epoch(), first.run_epoch()]
     assert first.learner.updates == 2  # none in warm-up, then one per window
@@ -135,7 +138,7 @@ def test_actors_do_not_see_the_future_and_critics_do():
     apg = FirstOrderTrainer(small_config(), make_env, baseline())
     assert apg.spec.state_size == 0
     assert apg.spec.obs_sizes == tuple(s.shape[0] for s in make_env(1, 0).observation_spec.values())
-    shac = FirstOrderConfig(name="shac", window=2, hidden=(8,))
+    shac = FirstOrderConfig(name="shac", window=2, net=NetConfig(hidden=(8,)))
     made = FirstOrderTrainer(small_config(shac), make_env, baseline())
     assert made.spec.state_size == 2 * made.env.state().shape[1] + 2 * 5
     assert made.spec.obs_sizes == apg.spec.obs_sizes
@@ -157,6 +160,6 @@ def test_what_cannot_be_learned_is_refused():
 def test_a_number_that_is_not_finite_stops_the_run():
     trainer = FirstOrderTrainer(small_config(), make_env, baseline())
     trainer.run_epoch()
-    trainer.learner.actor.mlp.weights[0].data[0, 0, 0] = torch.nan
+    trainer.learner.actor.net.mlp.weights[0].data[0, 0, 0] = torch.nan
     with pytest.raises(DivergenceError, match="actor_loss"):
         trainer.run_epoch()

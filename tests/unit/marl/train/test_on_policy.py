@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from marl.algos.mappo import MappoConfig
+from marl.nets.config import NetConfig
 from marl.train.held_in import DivergenceError
 from marl.train.loop import train
 from marl.train.on_policy import OnPolicyTrainer
@@ -62,7 +63,9 @@ class Counting(LqTeam):
 
 
 def on_policy(world=LqTeam, learner=None, **settings):
-    learner = MappoConfig(**{"hidden": (16,), "passes": 2, "minibatches": 2, **(learner or {})})
+    learner = MappoConfig(
+        **{"net": NetConfig(hidden=(16,)), "passes": 2, "minibatches": 2, **(learner or {})}
+    )
     config = small_config(learner=learner, **settings)
     return OnPolicyTrainer(config, lambda n, seed: world(n, seed), BASELINE)
 
@@ -164,14 +167,14 @@ def test_masks_count_where_a_decision_lasts_one_step():
 def test_the_first_epoch_leaves_the_policy_at_the_baseline():
     trainer = on_policy(Kept)
     before = trainer.held_in_rewards()
-    start = copy.deepcopy(trainer.learner.actor.mlp.state_dict())
+    start = copy.deepcopy(trainer.learner.actor.net.state_dict())
     trainer.run_epoch()
-    for key, value in trainer.learner.actor.mlp.state_dict().items():
+    for key, value in trainer.learner.actor.net.state_dict().items():
         assert torch.equal(value, start[key])
     baseline = trainer.held_in_rewards(is_baseline=True)
     assert torch.allclose(before, baseline, atol=2e-3)
     trainer.run_epoch()
-    assert not torch.equal(trainer.learner.actor.mlp.weights[0], start["weights.0"])
+    assert not torch.equal(trainer.learner.actor.net.mlp.weights[0], start["mlp.weights.0"])
 
 
 def test_continues_bit_for_bit():

@@ -64,12 +64,16 @@ def rewrite(path, change_card=None, change_tensors=None):
 @pytest.mark.parametrize(
     ("card", "tensors", "message"),
     [
-        (lambda c: c.update(format=99), None, "policy format 99; this version reads 1"),
+        (
+            lambda c: c.update(format=99),
+            None,
+            "policy format 99; this version reads 2.*train it again",
+        ),
         (lambda c: c.update(surprise=1), None, "surprise"),
-        (lambda c: c.update(hidden=[5]), None, "do not fit together"),
+        (lambda c: c["net"].update(hidden=[5]), None, "do not fit together"),
         (lambda c: c["baseline"].update(controller_0=[7.0]), None, r"\[-1, 1\]"),
         (lambda c: c["baseline"].pop("controller_0"), None, "do not fit together"),
-        (lambda c: c.update(hidden=[10**9, 10**9]), None, "do not fit together"),
+        (lambda c: c["net"].update(hidden=[10**9, 10**9]), None, "do not fit together"),
         (None, lambda t: t.pop("baseline"), "do not fit together"),
         (None, lambda t: t["norm.mean"].fill_(float("nan")), "not finite: norm.mean"),
     ],
@@ -95,7 +99,7 @@ def test_truncated_empty_and_foreign_files_are_refused(policy, tmp_path):
 
 def test_weights_that_are_not_finite_are_not_written(policy, tmp_path):
     stored = load_policy_file(policy)
-    stored.actor.mlp.weights[0].data[0, 0, 0] = float("inf")
-    with pytest.raises(PolicyFileError, match=r"not finite: mlp\.weights\.0"):
+    stored.actor.net.mlp.weights[0].data[0, 0, 0] = float("inf")
+    with pytest.raises(PolicyFileError, match=r"not finite: net\.mlp\.weights\.0"):
         save_policy(tmp_path / "bad.safetensors", stored.actor, stored.card)
     assert not (tmp_path / "bad.safetensors").exists()

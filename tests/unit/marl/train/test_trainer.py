@@ -7,6 +7,7 @@ import torch
 
 from marl.algos.maddpg import MaddpgConfig
 from marl.evaluate.policies import LearnedPolicy
+from marl.nets.config import NetConfig
 from marl.replay.prioritised import PriorityConfig
 from marl.train.hold import held_step
 from marl.train.loop import train
@@ -43,8 +44,8 @@ def test_a_held_decision_earns_the_mean_until_its_episode_ends():
 def test_beside_itself_the_baseline_earns_nothing():
     config = small_config(noise_sigma=0.0, noise_sigma_end=0.0, warmup_epochs=1)
     trainer = Trainer(config, make_env, BASELINE)
-    trainer.learner.actor.mlp.weights[-1].data.zero_()
-    trainer.learner.actor.mlp.biases[-1].data.zero_()
+    trainer.learner.actor.net.mlp.weights[-1].data.zero_()
+    trainer.learner.actor.net.mlp.biases[-1].data.zero_()
     trainer.run_epoch()
     stored = trainer.experience.ring.state_dict()["fields"]
     assert stored["reward"].abs().max() == 0
@@ -55,7 +56,7 @@ def test_beside_itself_the_baseline_earns_nothing():
 
 
 def test_what_the_baseline_earns_is_subtracted_step_by_step_in_the_same_weather():
-    config = small_config(learner=MaddpgConfig(hidden=(16,), is_team=False))
+    config = small_config(learner=MaddpgConfig(net=NetConfig(hidden=(16,)), is_team=False))
     with_baseline = Trainer(config, make_env, BASELINE)
     plain = Trainer(config.model_copy(update={"is_relative": False}), make_env, BASELINE)
     alone = make_env(8, 0)
