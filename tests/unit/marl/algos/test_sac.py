@@ -130,7 +130,7 @@ def test_one_controller_explores_all_knobs_of_a_team():
     rule = spec.unpack_actions(made.actor.action(made.actor(obs)))
     assert torch.allclose(rule["a"], torch.tensor([0.5, 0.0]), atol=0.01)
     assert torch.allclose(rule["b"], torch.tensor([-0.5]), atol=0.01)
-    assert float((actions["a"] - rule["a"]).abs().max()) > 0.02
+    assert (actions["a"] - rule["a"]).abs().max() > 0.02
 
 
 def test_actors_and_temperatures_rest_while_critics_warm_up():

@@ -10,18 +10,17 @@ from marl.train import loop
 from marl.train.config import TrainConfig, learner_named
 
 STEPS = 24
+SOFT = ("sac", "masac", "isac", "sac_gru", "masac_gru", "isac_gru")
 
 
 def make_env(num_envs, seed):
     return make(num_envs=num_envs, seed=seed, scenario="mixed_cyclical", episode_steps=STEPS)
 
 
-@pytest.mark.parametrize(
-    "name", ["maddpg", "matd3", "mappo", "ippo", "ppo", "sac", "masac", "isac", "apg", "shac"]
-)
+@pytest.mark.parametrize("name", ["maddpg", "matd3", "mappo", "ippo", "ppo", *SOFT, "apg", "shac"])
 def test_a_learner_trains_on_the_cloud_and_its_policy_plays(name, tmp_path):
     learner = learner_named(name)
-    if name.endswith("sac"):
+    if name in SOFT:
         learner = learner.model_copy(update={"actor_warmup": 1})
     if name in ("apg", "shac"):
         learner = learner.model_copy(update={"window": 1})
@@ -44,7 +43,7 @@ def test_a_learner_trains_on_the_cloud_and_its_policy_plays(name, tmp_path):
     assert [point.epoch for point in result.summary.curve] == [0, 1, 2]
     assert result.summary.curve[0].gain == pytest.approx(0.0, abs=0.02)  # it starts at the rule
     policy = load_policy(result.policy_path)
-    assert policy.card.is_joint == (name in ("sac", "ppo"))
+    assert policy.card.is_joint == (name in ("sac", "sac_gru", "ppo"))
     rows = play_episodes(policy, make_env, 2, 0, Labels("mixed_cyclical", False, True))
     assert rows["reward"].is_finite().all()
     again = loop.train(config, make_env, baseline, tmp_path)
