@@ -43,9 +43,14 @@ def policies_act(folder: Path) -> tuple[bool, str, dict[str, Any]]:
             continue
         spec = stored.card.spec()
         noise = torch.Generator().manual_seed(0)
-        size = (16, len(spec.agents), max(spec.obs_sizes))
-        with torch.no_grad():
-            action = stored.actor.action(stored.actor(torch.randn(size, generator=noise)))
+        player = stored.player()
+        player.begin(16)
+        obs = {
+            agent: torch.randn((16, size), generator=noise)
+            for agent, size in zip(spec.agents, spec.obs_sizes, strict=True)
+        }
+        actions = player.decide(obs, spec.action_mask().expand(16, -1, -1))
+        action = torch.cat(tuple(actions.values()), 1)
         if not torch.isfinite(action).all() or action.abs().max() > 1 + 1e-6:
             wrong.append(f"{path.name}: actions are not finite numbers in [-1, 1]")
     if not files:

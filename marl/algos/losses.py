@@ -41,14 +41,19 @@ def clip_stacked_grad_norm(gradients: list[Tensor], limit: float) -> Tensor:
     As torch.nn.utils.clip_grad_norm_, but for every network of the stack by itself.
 
     Args:
-        gradients: tensors (E, ., .) of one stack of E networks.
+        gradients: tensors (E, ., .) of one stack of E networks; or of several stacks of different
+            sizes (encoders that only some agents have), each of which is clipped by itself.
         limit: largest norm per network.
 
     Returns:
-        (E,) norms before clipping.
+        (E,) norms before clipping, of several stacks one after the other.
     """
-    squares = [gradient.square().sum((1, 2)) for gradient in gradients]
-    norms = torch.stack(squares).sum(0).sqrt()
-    scale = (limit / (norms + 1e-6)).clamp(max=1.0).view(-1, 1, 1)
-    torch._foreach_mul_(gradients, [scale] * len(gradients))
-    return norms
+    squares: dict[int, list[Tensor]] = {}
+    for gradient in gradients:
+        squares.setdefault(len(gradient), []).append(gradient.square().sum((1, 2)))
+    norms = {size: torch.stack(parts).sum(0).sqrt() for size, parts in squares.items()}
+    scales = {
+        size: (limit / (norm + 1e-6)).clamp(max=1.0).view(-1, 1, 1) for size, norm in norms.items()
+    }
+    torch._foreach_mul_(gradients, [scales[len(gradient)] for gradient in gradients])
+    return torch.cat(list(norms.values()))

@@ -4,7 +4,10 @@ Multi-agent deep deterministic policy gradient (Lowe et al. 2017, arXiv:1706.022
 a critic that sees the global state and all agents' actions, and an actor that sees its own
 observation. MATD3 (Ackermann et al. 2019, arXiv:1910.01465) adds twin critics, delayed actors and
 target smoothing (Fujimoto et al. 2018, arXiv:1802.09477). Actions here are residuals around a
-baseline (`marl.nets.actor`). Loop, buffer, returns and noise are shared and live elsewhere.
+baseline (`marl.nets.actor`), or, with `is_discrete`, choices drawn by Gumbel-softmax as in Lowe et
+al. (`marl.algos.action_heads`): `action_sizes` then count choices, one-hot where an action is
+stored, and the baseline has no meaning (zeros). Loop, buffer, returns and noise are shared and live
+elsewhere.
 """
 # ruff: noqa: N803 - dimension letters as suffixes (obs_BNF), legend in marl/algos/base.py
 
@@ -16,6 +19,7 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
+from marl.algos.action_heads import ChoiceHead, ResidualHead
 from marl.algos.base import Batch, TeamSpec, soft_update, take_over
 from marl.algos.losses import actor_loss, clip_stacked_grad_norm, critic_loss, td_target
 from marl.frozen import Frozen
@@ -52,6 +56,10 @@ class MaddpgConfig(Frozen):
             the letter: own rewards, the others' actions as stored.
         actor_noise: standard deviation of noise on the joint residuals at which a team's actors are
             judged: they follow the critic's slope over a neighbourhood, not its error at a point.
+        is_discrete: choices instead of residuals; `target_noise`, `actor_noise` and
+            `residual_bound` then have no effect: a draw is noise enough.
+        temperature: of the Gumbel-softmax that carries the actors' gradient (Lowe et al.'s
+            published code: 1; Jang et al. 2017 anneal from 1 to .5).
         action_gain: factor on residuals as critics see them; exploration moves residuals by a
             fraction of their range, and beside state features of unit variance they would be
             learned last.
@@ -76,6 +84,8 @@ class MaddpgConfig(Frozen):
     residual_bound: float = Field(default=0.4, gt=0, le=2)
     is_team: bool = True
     actor_noise: float = Field(default=0.3, ge=0)
+    is_discrete: bool = False
+    temperature: float = Field(default=1.0, gt=0)
     action_gain: float = Field(default=3.0, gt=0)
     residual_l2: float = Field(default=1e-3, ge=0)
     grad_limit: float = Field(default=10.0, gt=0)
@@ -142,6 +152,11 @@ class Maddpg:
         self.target_actor = copy.deepcopy(self.actor.net)
         self.target_critic = copy.deepcopy(self.critic)
         self.mask = spec.action_mask().to(device)  # (N, A)
+        self.head: ResidualHead | ChoiceHead = (
+            ChoiceHead(self.mask, config.temperature, generator)
+            if config.is_discrete
+            else ResidualHead(self.mask, config.target_noise, config.actor_noise, generator)
+        )
         self.own = torch.eye(agents, device=device).bool()[:, None, :, None]  # (N, 1, N, 1)
         self.actor_optimiser = torch.optim.Adam(
             self.actor.net.parameters(), lr=config.actor_lr, fused=True
@@ -152,11 +167,11 @@ class Maddpg:
 
     @torch.no_grad()
     def act(self, obs_BNF: Tensor, noise_NBA: Tensor | None = None) -> Tensor:
-        """Residuals (N, B, A) in [-1, 1], with exploration noise added where given."""
-        residual = self.actor(obs_BNF)
-        if noise_NBA is not None:
-            residual = (residual + noise_NBA.to(residual.device)).clamp(-1, 1)
-        return residual * self.mask[:, None]
+        """Residuals (N, B, A) in [-1, 1], or one-hot choices.
+
+        Exploration noise is added where given: `Noise` to residuals, `gumbel_noise` to draw.
+        """
+        return self.head.act(self._output(self.actor.net, obs_BNF), noise_NBA)
 
     def observe(self, obs_BNF: Tensor, state_BS: Tensor) -> None:
         """Take new experience into the running statistics that normalise inputs."""
@@ -206,13 +221,8 @@ class Maddpg:
 
     def _update_critic(self, batch: Batch, state: Tensor) -> dict[str, Tensor]:
         with torch.no_grad():
-            next_obs = self.actor.norm(batch.next_obs_BNF).transpose(0, 1)
-            next_residual = torch.tanh(self.target_actor(next_obs))
-            if self.config.target_noise:
-                noise = torch.randn(next_residual.shape, generator=self.generator).clamp(-2.5, 2.5)
-                noise = noise.to(next_residual.device) * self.config.target_noise
-                next_residual = (next_residual + noise).clamp(-1, 1)
-            next_residual = (next_residual * self.mask[:, None]).transpose(0, 1).flatten(1)
+            next_residual = self.head.target(self._output(self.target_actor, batch.next_obs_BNF))
+            next_residual = next_residual.transpose(0, 1).flatten(1)
             next_state = self.state_norm(batch.next_state_BS)
             next_inputs = self._join(next_state, next_residual)
             next_value = self._split(self.target_critic(next_inputs))
@@ -234,13 +244,11 @@ class Maddpg:
 
     def _update_actor(self, batch: Batch, state: Tensor) -> dict[str, Tensor]:
         """One step of all actors up their critics; no actor's gradient passes through another."""
-        logits = self.actor.net(self.actor.norm(batch.obs_BNF).transpose(0, 1))
-        residual = torch.tanh(logits) * self.mask[:, None]
+        logits = self._output(self.actor.net, batch.obs_BNF)
+        residual = self.head.drawn(logits)
         mine = residual.transpose(0, 1)
         if self.config.is_team:
-            noise = torch.randn(mine.shape, generator=self.generator).to(mine.device)
-            near = (mine + noise * self.config.actor_noise) * self.mask
-            inputs = self._join(state, near.flatten(1))
+            inputs = self._join(state, self.head.near(mine).flatten(1))
         else:
             joint = torch.where(self.own, mine, batch.residual_BNA)  # (N, B, N, A)
             inputs = self._join(state.expand(self.judged, *state.shape), joint.flatten(2))
@@ -253,6 +261,11 @@ class Maddpg:
             "actor_grad_norm": norms.mean(),
             "residual_rms": residual.detach().square().mean().sqrt(),
         }
+
+    def _output(self, network: nn.Module, obs_BNF: Tensor) -> Tensor:
+        """(N, B, A) what actors, or their targets, say before the head makes an action of it."""
+        output: Tensor = network(self.actor.norm(obs_BNF).transpose(0, 1))
+        return output
 
     def _join(self, state: Tensor, residual: Tensor) -> Tensor:
         """What critics see: (..., S) state beside (..., N·A) all agents' residuals."""

@@ -12,14 +12,15 @@ into its observations. Loop, buffer, returns and the environment live elsewhere.
 import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from marl.algos.base import TeamSpec, soft_update
 from marl.frozen import Frozen
+from marl.nets.config import NetConfig
 from marl.nets.mixers import AdditiveMixer, MonotonicMixer
 from marl.nets.norm import RunningNorm
 from marl.nets.utilities import TeamUtility, best_choice
@@ -30,7 +31,7 @@ class QmixConfig(Frozen):
 
     Attributes:
         name: "qmix" (monotonic mixer) or "vdn" (sum).
-        hidden: widths of the utilities' hidden layers (paper: 64, recurrent).
+        net: kind and sizes of the utilities' networks (paper: 64, recurrent); no memory here.
         embed: width of QMIX's mixing layer (paper: 32).
         hyper_hidden: hidden layer of the mixer's hypernetworks, 0 for none (paper: none; the
             authors' later code: 64).
@@ -39,29 +40,40 @@ class QmixConfig(Frozen):
         tau: how far the target networks move at an update of theirs; 1 copies (paper: 1).
         target_every: gradient steps between updates of the targets (paper: 200 episodes, one
             step each; with `tau` below 1 they follow softly).
-        epsilon_start: chance of a random choice, per agent, at the start (paper: 1).
+        levels: settings of each knob, where choices are moves of knobs around a baseline; odd.
+        residual_bound: how far from the baseline the outermost lie, in action units.
+        epsilon_start: chance of a random choice, per agent, at the start (paper: 1; less here, as
+            the start is a tuned rule and random moves of all knobs drown what one of them does).
         epsilon_end: the same once annealed (paper: .05).
         epsilon_share: share of the run over which it falls, linearly (paper: 50,000 steps of
             several million; more here, because runs are short).
         first_bonus: see TeamUtility; how strongly an untrained team prefers choice 0.
+        first_margin: see TeamUtility; in units of utilities: with VDN, deviations of the team's
+            reward where a trainer normalises it, with QMIX what its mixer makes of them.
         grad_limit: largest norm of the whole gradient (the authors' code: 10).
-        has_layer_norm: layer norm in the utilities.
     """
 
     name: Literal["qmix", "vdn"] = "qmix"
-    hidden: tuple[int, ...] = (64, 64)
+    net: NetConfig = NetConfig()
     embed: int = Field(default=32, ge=1)
     hyper_hidden: int = Field(default=64, ge=0)
     lr: float = Field(default=5e-4, gt=0)
     lr_end: float = Field(default=0.1, gt=0, le=1)
     tau: float = Field(default=0.01, gt=0, le=1)
     target_every: int = Field(default=1, ge=1)
-    epsilon_start: float = Field(default=1.0, ge=0, le=1)
+    levels: int = Field(default=9, ge=3)
+    residual_bound: float = Field(default=0.4, gt=0, le=2)
+    epsilon_start: float = Field(default=0.3, ge=0, le=1)
     epsilon_end: float = Field(default=0.05, ge=0, le=1)
     epsilon_share: float = Field(default=0.5, gt=0, le=1)
     first_bonus: float = Field(default=0.1, ge=0)
+    first_margin: float = Field(default=0.2, ge=0)
     grad_limit: float = Field(default=10.0, gt=0)
-    has_layer_norm: bool = True
+
+    @model_validator(mode="after")
+    def _networks_fit(self) -> Self:
+        self.net.refuse_memory(self.name, "its replay holds single decisions, not what led to them")
+        return self
 
 
 @dataclass(frozen=True)
@@ -139,10 +151,11 @@ class Qmix:
         self.utility = TeamUtility(
             spec.obs_sizes,
             spec.action_sizes,
-            hidden=config.hidden,
+            net=config.net,
             generator=generator,
-            has_layer_norm=config.has_layer_norm,
+            layouts=spec.layouts,
             first_bonus=config.first_bonus,
+            first_margin=config.first_margin,
         ).to(device)
         mixer: nn.Module = AdditiveMixer()
         if config.name == "qmix":
@@ -156,9 +169,9 @@ class Qmix:
         self.mixer = mixer.to(device)
         self.state_norm = RunningNorm((spec.state_size,)).to(device)
         # Statistics are shared with the targets, networks are not.
-        self.target_mlp = copy.deepcopy(self.utility.mlp)
+        self.target_net = copy.deepcopy(self.utility.net)
         self.target_mixer = copy.deepcopy(self.mixer)
-        self.trained = [*self.utility.mlp.parameters(), *self.mixer.parameters()]
+        self.trained = [*self.utility.net.parameters(), *self.mixer.parameters()]
         self.optimiser = torch.optim.Adam(self.trained, lr=config.lr, fused=True)
         self.error_B = torch.zeros(0, device=device)
 
@@ -175,7 +188,7 @@ class Qmix:
             ValueError: an agent has no open choice.
         """
         is_open = self.utility.open_choices(mask_BNA)
-        greedy = best_choice(self.utility(obs_BNF), is_open)
+        greedy = self.utility.best(self.utility(obs_BNF), is_open)
         return explore(greedy, is_open, epsilon, self.generator) if epsilon > 0 else greedy
 
     def observe(self, obs_BNF: Tensor, state_BS: Tensor) -> None:
@@ -213,7 +226,7 @@ class Qmix:
         self.optimiser.step()
         self.updates += 1
         if self.updates % self.config.target_every == 0:
-            soft_update(self.target_mlp, self.utility.mlp, self.config.tau)
+            soft_update(self.target_net, self.utility.net, self.config.tau)
             if self.config.name == "qmix":
                 soft_update(self.target_mixer, self.mixer, self.config.tau)
         self.error_B = error.detach()
@@ -231,10 +244,10 @@ class Qmix:
         Closed choices never enter: they are left out of a*, and only a* is valued.
         """
         normed = self.utility.norm(batch.next_obs_BNF).transpose(0, 1)
-        present = self.utility.mlp(normed).transpose(0, 1)
+        present = self.utility.net(normed).transpose(0, 1)
         is_open = (batch.next_mask_BNA > 0) & self.utility.exists
-        best = best_choice(present, is_open)
-        own = chosen_value(self.target_mlp(normed).transpose(0, 1), best)
+        best = self.utility.best(present, is_open)
+        own = chosen_value(self.target_net(normed).transpose(0, 1), best)
         value = self.target_mixer(own, self.state_norm(batch.next_state_BS))
         return batch.return_B + batch.discount_B * value
 
@@ -262,6 +275,6 @@ class Qmix:
             "utility": self.utility,
             "mixer": self.mixer,
             "state_norm": self.state_norm,
-            "target_mlp": self.target_mlp,
+            "target_net": self.target_net,
             "target_mixer": self.target_mixer,
         }

@@ -160,12 +160,11 @@ class CloudConfig(Frozen):
     interference: float = Field(default=0.8, ge=0, le=1)  # of background work on web latency
     blocking: float = Field(default=0.5, ge=0)  # extra CPU of retries when the database starves
 
+    # Observation.
+    request_agents: tuple[str, ...] = ()  # agents whose observation ends with the request list
     # True: the fields `forecast_*` of what agents see hold the demand that will come instead of a
     # forecast. Nobody has that; it shows what a perfect forecast would be worth.
     is_oracle_forecast: bool = False
-
-    # Observation.
-    request_agents: tuple[str, ...] = ()  # agents whose observation ends with the request list
 
     # Reward.
     weights: Weights = Weights()

@@ -2,7 +2,7 @@
 
 "grid": each knob is set to one of L levels, all at once. "moves": each agent keeps everything or
 moves one of its knobs by one level, for learners that value every action (QMIX and its kin).
-What levels and moves are belongs to `levels`; the dynamics to `BatchedEnv`.
+What levels and moves are belongs to `marl.levels`; the dynamics to `BatchedEnv`.
 
 A masked choice is taken as "keep": a move beyond the end or of a knob that can do nothing now
 changes nothing, and a level of such a knob has no effect until the knob is free again.
@@ -25,8 +25,9 @@ from marl.cloud.requests import Requests
 from marl.cloud.types import SERVICES
 from marl.cloud.weather import Weather
 from marl.envs.batched import BatchedEnv, Step
-from marl.envs.levels import Levels, build_levels
+from marl.envs.levels import build_levels
 from marl.envs.spaces import MaskedMultiDiscrete, checked_face
+from marl.levels import Levels
 
 _WHOLE: Final = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
 

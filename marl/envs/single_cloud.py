@@ -18,10 +18,11 @@ from marl.cloud.observation import LIMIT
 from marl.cloud.types import POOLS, SERVICES
 from marl.cloud.weather import unpack
 from marl.envs.batched import BatchedEnv
-from marl.envs.levels import Levels, build_levels
+from marl.envs.levels import build_levels
 from marl.envs.registry import make
 from marl.envs.single_requests import RequestRows
 from marl.envs.spaces import MaskedBox, MaskedMultiDiscrete, checked_face
+from marl.levels import Levels
 
 Array = NDArray[Any]
 RENDER_MODES: Final = ("rgb_array",)

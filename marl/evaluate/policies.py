@@ -15,6 +15,7 @@ from torch import Tensor
 from marl.algos.base import TeamSpec
 from marl.evaluate.baselines import BaselineSet, TunedBaseline
 from marl.evaluate.predictive import PredictivePolicy
+from marl.train.env import open_knobs
 from marl.train.policy_file import StoredPolicy, load_policy_file
 
 if TYPE_CHECKING:
@@ -109,13 +110,13 @@ class LearnedPolicy:
 
     def __init__(self, stored: StoredPolicy, name: str | None = None) -> None:
         self.card = stored.card
-        self.actor = stored.actor
         self.name = name or stored.card.learner
         self.training_seed: int | None = stored.card.training_seed
         self.spec: TeamSpec = stored.card.spec()
+        self._player = stored.player()
+        self._env: BatchedEnv | None = None
         self._step = 0
         self._actions: dict[str, Tensor] = {}
-        self._memory: Tensor | None = None
 
     def begin(self, env: "BatchedEnv", seed: int) -> None:
         """Refuse an environment whose observations or knobs are not those it was trained on."""
@@ -134,18 +135,20 @@ class LearnedPolicy:
                         f"{self.name} was trained with {attribute} {known[agent]} of {agent}; this "
                         f"environment has {tuple(named[agent])}: train it again"
                     )
-        self._step = 0
-        self._memory = self.actor.begin(env.num_envs)
+        self._env, self._step = env, 0
+        self._player.begin(env.num_envs)
 
-    @torch.no_grad()
     def act(self, obs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Each agent's actor on its own observation; a decision is held as in training.
+        """Each agent by its own observation; a decision is held as in training.
 
-        Actors with a memory remember what they were shown since `begin`.
+        Raises:
+            RuntimeError: `begin` was not called.
         """
+        if self._env is None:
+            raise RuntimeError(f"{self.name}: call begin(env, seed) before act")
         if self._step % self.card.hold_steps == 0:
-            residual, self._memory = self.actor.step(self.spec.pack_obs(obs), self._memory)
-            self._actions = self.spec.unpack_actions(self.actor.action(residual))
+            knobs = open_knobs(self._env, self.spec, self.card.hold_steps)
+            self._actions = self._player.decide(obs, knobs)
         self._step += 1
         return self._actions
 

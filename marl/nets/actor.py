@@ -13,9 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from marl.nets.config import NetConfig
-from marl.nets.network import TeamNet
-from marl.nets.norm import RunningNorm
-from marl.nets.sequence import SequenceLayout, SequenceNorm
+from marl.nets.network import TeamNet, input_norm
+from marl.nets.sequence import SequenceLayout
 
 
 class TeamActor(nn.Module):
@@ -58,11 +57,7 @@ class TeamActor(nn.Module):
             generator=generator,
             last_scale=last_scale,
         )
-        self.norm = (
-            SequenceNorm(obs_sizes, layouts)
-            if net.kind == "transformer"
-            else RunningNorm((len(obs_sizes), max(obs_sizes)))
-        )
+        self.norm = input_norm(net, obs_sizes, layouts)
         self.register_buffer("baseline", baseline)
         # Distances to the ends differ where the baseline is nearer to a limit than `bound`: each
         # side is scaled to its own, so zero stays the baseline and no residual is wasted.

@@ -13,8 +13,18 @@ from marl.nets.attention import FieldAttention
 from marl.nets.config import NetConfig
 from marl.nets.gru import StackedGRU
 from marl.nets.mlp import StackedMLP
-from marl.nets.sequence import SequenceLayout
+from marl.nets.norm import RunningNorm
+from marl.nets.sequence import SequenceLayout, SequenceNorm
 from marl.nets.transformer import SequenceTransformer
+
+
+def input_norm(
+    config: NetConfig, in_features: Sequence[int], layouts: Sequence[SequenceLayout | None]
+) -> RunningNorm:
+    """What normalises (..., N, F) observations for a TeamNet of the same arguments."""
+    if config.kind == "transformer":
+        return SequenceNorm(in_features, layouts)
+    return RunningNorm((len(in_features), max(in_features)))
 
 
 class TeamNet(nn.Module):

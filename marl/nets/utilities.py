@@ -10,8 +10,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from marl.nets.mlp import StackedMLP
-from marl.nets.norm import RunningNorm
+from marl.nets.config import NetConfig
+from marl.nets.network import TeamNet, input_norm
+from marl.nets.sequence import SequenceLayout
 
 
 class TeamUtility(nn.Module):
@@ -20,47 +21,57 @@ class TeamUtility(nn.Module):
     Args:
         obs_sizes: (N,) observation width of each agent.
         choices: (N,) number of choices of each agent.
-        hidden: widths of the hidden layers.
+        net: kind and sizes of the networks, of a kind without memory.
         generator: source of the initial weights.
-        has_layer_norm: see StackedMLP.
+        layouts: (N,) lists within the observations, for transformers; none if empty.
         last_scale: see StackedMLP.
         first_bonus: added to the initial value of choice 0, so that with a small `last_scale` an
             untrained team takes it everywhere. On the `moves` face it means "keep everything",
             and the knobs begin at the tuned rule.
+        first_margin: how much more than choice 0 another must be worth to be taken, always; no part
+            of the values that are learned. Where most choices hardly matter, the largest of many
+            uncertain values is an error more often than a find.
     """
 
     exists: Tensor
+    first_margin: Tensor
 
     def __init__(
         self,
         obs_sizes: Sequence[int],
         choices: Sequence[int],
         *,
-        hidden: Sequence[int],
+        net: NetConfig,
         generator: torch.Generator,
-        has_layer_norm: bool = True,
+        layouts: Sequence[SequenceLayout | None] = (),
         last_scale: float = 0.01,
         first_bonus: float = 0.1,
+        first_margin: float = 0.0,
     ) -> None:
         super().__init__()
         if len(obs_sizes) != len(choices) or min(choices) < 1:
             raise ValueError(f"choices {tuple(choices)} of agents that see {tuple(obs_sizes)}")
-        self.norm = RunningNorm((len(obs_sizes), max(obs_sizes)))
-        self.mlp = StackedMLP(
+        net.refuse_memory("a team of utilities", "it is asked about single decisions")
+        self.norm = input_norm(net, obs_sizes, layouts)
+        self.net = TeamNet(
+            net,
             obs_sizes,
-            hidden,
             max(choices),
+            layouts=layouts,
             generator=generator,
-            has_layer_norm=has_layer_norm,
             last_scale=last_scale,
         )
-        self.mlp.biases[-1].data[:, :, 0] += first_bonus
+        self.net.mlp.biases[-1].data[:, :, 0] += first_bonus
         exists = torch.arange(max(choices)) < torch.tensor(tuple(choices))[:, None]
-        self.register_buffer("exists", exists)  # (N, A)
+        # (N, A); follows from the sizes, so no file may say otherwise.
+        self.register_buffer("exists", exists, persistent=False)
+        margin = torch.zeros(max(choices))
+        margin[0] = first_margin
+        self.register_buffer("first_margin", margin)  # (A,)
 
     def forward(self, obs_BNF: Tensor) -> Tensor:
         """Values (B, N, A) from packed observations (B, N, F); padded choices have some, too."""
-        return self.mlp(self.norm(obs_BNF).transpose(0, 1)).transpose(0, 1)
+        return self.net(self.norm(obs_BNF).transpose(0, 1)).transpose(0, 1)
 
     def open_choices(self, mask_BNA: Tensor) -> Tensor:
         """(B, N, A) bool: choices that are open by the mask and exist.
@@ -82,7 +93,11 @@ class TeamUtility(nn.Module):
     @torch.no_grad()
     def choose(self, obs_BNF: Tensor, mask_BNA: Tensor) -> Tensor:
         """(B, N) int64: each agent's best open choice, by its own observation alone."""
-        return best_choice(self(obs_BNF), self.open_choices(mask_BNA))
+        return self.best(self(obs_BNF), self.open_choices(mask_BNA))
+
+    def best(self, value_BNA: Tensor, is_open_BNA: Tensor) -> Tensor:
+        """(B, N) int64: the choices to take by these values, choice 0 in favour by the margin."""
+        return best_choice(value_BNA + self.first_margin, is_open_BNA)
 
 
 def best_choice(value_BNA: Tensor, is_open_BNA: Tensor) -> Tensor:

@@ -18,11 +18,13 @@ import numpy as np
 import onnx
 import torch
 from onnx import TensorProto, helper, numpy_helper
-from torch import Tensor, nn
+from torch import Tensor
 
 from marl.files import staged
 from marl.nets.actor import TeamActor
 from marl.nets.mlp import StackedMLP
+from marl.nets.network import TeamNet
+from marl.nets.norm import RunningNorm
 from marl.serve.decide import INPUT, OPSET, OUTPUT, Decider
 from marl.train.policy_file import HEADER, PolicyFileError, StoredPolicy, load_policy_file
 
@@ -61,6 +63,11 @@ def onnx_model(stored: StoredPolicy) -> onnx.ModelProto:
         PolicyFileError: actors of a kind that is not exported.
     """
     actor = stored.actor
+    if stored.card.is_joint:
+        raise PolicyFileError(
+            f"{stored.card.learner} is one controller for all agents; only policies whose agents "
+            "decide by themselves are exported"
+        )
     _refuse_other_kinds(actor)
     agents, features = actor.norm.mean.shape
     knobs = actor.baseline.shape[1]
@@ -71,7 +78,7 @@ def onnx_model(stored: StoredPolicy) -> onnx.ModelProto:
     x = graph.add("Div", x, graph.constant(std[:, None]))
     clip = torch.tensor(actor.norm.clip)
     x = graph.add("Clip", x, graph.constant(-clip), graph.constant(clip))
-    x = graph.add("Tanh", _mlp(graph, actor.mlp, x))
+    x = graph.add("Tanh", _mlp(graph, actor.net.mlp, x))
     zero = graph.constant(torch.zeros(()))
     above = graph.add("Mul", graph.add("Max", x, zero), graph.constant(actor.up[:, None]))
     below = graph.add("Mul", graph.add("Min", x, zero), graph.constant(actor.down[:, None]))
@@ -166,14 +173,15 @@ def _value(name: str, agents: int, width: int) -> onnx.ValueInfoProto:
     return helper.make_tensor_value_info(name, TensorProto.FLOAT, [agents, "B", width])
 
 
-def _refuse_other_kinds(actor: nn.Module) -> None:
+def _refuse_other_kinds(actor: TeamActor) -> None:
     """Only what the nodes above say in full."""
     kinds = {name: type(module) for name, module in actor.named_children()}
-    if type(actor) is not TeamActor or kinds.get("mlp") is not StackedMLP or len(kinds) != 2:
+    is_known = type(actor) is TeamActor and kinds == {"net": TeamNet, "norm": RunningNorm}
+    if not is_known or actor.net.config.kind != "mlp":
         found = ", ".join(f"{name}: {kind.__name__}" for name, kind in kinds.items())
         raise PolicyFileError(
-            f"only feed-forward actors (StackedMLP) are exported; this is a {type(actor).__name__} "
-            f"of {found}"
+            "only feed-forward actors of net.kind 'mlp' are exported; this is a "
+            f"{type(actor).__name__} of kind {actor.net.config.kind!r}, of {found}"
         )
 
 

@@ -8,13 +8,15 @@ from marl.algos.exploration import NoiseKind
 from marl.algos.first_order import FirstOrderConfig
 from marl.algos.maddpg import MaddpgConfig
 from marl.algos.mappo import MappoConfig
+from marl.algos.qmix import QmixConfig
 from marl.algos.sac_config import SacConfig
 from marl.frozen import Frozen
 from marl.replay.hindsight import HindsightConfig
 from marl.replay.prioritised import PriorityConfig
 
 LearnerConfig = Annotated[
-    MaddpgConfig | SacConfig | MappoConfig | FirstOrderConfig, Field(discriminator="name")
+    MaddpgConfig | SacConfig | MappoConfig | FirstOrderConfig | QmixConfig,
+    Field(discriminator="name"),
 ]
 _LEARNERS: Final[TypeAdapter[LearnerConfig]] = TypeAdapter(LearnerConfig)
 
@@ -111,6 +113,11 @@ class TrainConfig(Frozen):
             raise ValueError(
                 "hindsight computes a step's reward anew from its goal: set is_relative=False and "
                 "hold_steps=1"
+            )
+        if self.noise == "parameter" and self.learner.net.kind == "gru":
+            raise ValueError(
+                "noise 'parameter' disturbs actors without a memory; take 'ou' or 'gaussian', or "
+                "another net.kind than 'gru'"
             )
         if self.epoch_steps % self.hold_steps:
             raise ValueError(

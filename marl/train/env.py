@@ -111,6 +111,16 @@ def team_spec(env: BatchedEnv, state_size: int, *, is_joint: bool = False) -> Te
     return joint_spec(team) if is_joint else team
 
 
+def open_knobs(env: BatchedEnv, spec: TeamSpec, hold_steps: int) -> Tensor:
+    """(B, N, A) knobs to decide about: those that exist and, step by step, can do something.
+
+    A held decision outlives the environment's mask, which speaks of the coming step alone.
+    """
+    if hold_steps == 1 and hasattr(env, "action_masks"):
+        return spec.pack_actions(env.action_masks())
+    return spec.action_mask().to(env.state().device).expand(env.num_envs, -1, -1)
+
+
 def field_names(env: BatchedEnv, attribute: str, sizes: Mapping[str, int]) -> dict[str, list[str]]:
     """Names of each agent's observation fields or knobs, from `env.<attribute>` where it has it.
 

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from marl.algos.base import Batch, TeamSpec
-from marl.algos.returns import n_step_return
+from marl.algos.qmix import ChoiceBatch
+from marl.algos.returns import NStepReturn, n_step_return
 from marl.nets.norm import RunningNorm
 from marl.replay.hindsight import chosen_later, is_relabelled, steps_left
 from marl.replay.prioritised import Draw, PrioritisedReplay
@@ -33,6 +34,19 @@ def replay_fields(spec: TeamSpec, goals: Goals | None = None) -> dict[str, int]:
         "reward": agents,
         "end": 2,  # terminated, truncated
         **({} if goals is None else {"achieved": goals.size}),
+    }
+
+
+def choice_fields(spec: TeamSpec) -> dict[str, int]:
+    """The same where agents choose: `action_sizes` count choices, the team has one reward."""
+    agents = len(spec.agents)
+    return {
+        "obs": agents * max(spec.obs_sizes),
+        "state": spec.state_size,
+        "choice": agents,
+        "mask": agents * max(spec.action_sizes),
+        "reward": 1,
+        "end": 2,  # terminated, truncated
     }
 
 
@@ -75,7 +89,8 @@ class Experience:
 
     Args:
         config: the run's settings.
-        spec: sizes of the team.
+        agents: how many.
+        fields: stored of each step, name → width: `replay_fields` or `choice_fields`.
         generator: the random state of all drawing.
         device: where the buffer lives.
         goals: of goal-conditioned environments, for hindsight.
@@ -84,15 +99,15 @@ class Experience:
     def __init__(
         self,
         config: TrainConfig,
-        spec: TeamSpec,
+        agents: int,
+        fields: Mapping[str, int],
         generator: torch.Generator,
         device: torch.device | str = "cpu",
         goals: Goals | None = None,
     ) -> None:
         if (config.hindsight is None) != (goals is None):
             raise ValueError("hindsight and goals belong together: one is given without the other")
-        self.config, self.spec, self.generator, self.goals = config, spec, generator, goals
-        fields = replay_fields(spec, goals)
+        self.config, self.agents, self.generator, self.goals = config, agents, generator, goals
         self.ring = RingReplay(config.capacity, fields, config.num_envs, device)
         self.priorities = (
             None
@@ -100,7 +115,7 @@ class Experience:
             else PrioritisedReplay(self.ring, config.priority, ahead=config.n_step)
         )
         # Not clipped: rare, large losses are what reliability is about.
-        self.reward_norm = RunningNorm((len(spec.agents),), clip=math.inf).to(device)
+        self.reward_norm = RunningNorm((fields["reward"],), clip=math.inf).to(device)
 
     def add(self, block: Mapping[str, Tensor]) -> None:
         """Store one step of all clouds."""
@@ -127,25 +142,15 @@ class Experience:
 
     def batch(self, draw: Draw) -> Batch:
         """The windows of `n_step` steps that begin at the rows drawn, relabelled where asked."""
-        ring, agents = self.ring, len(self.spec.agents)
-        first = ring.rows(draw.index_B)
-        window = ring.later(
-            draw.index_B, torch.arange(self.config.n_step, device=ring.device)[:, None]
-        )
-        steps = {name: rows[None] for name, rows in first.items()}
-        if len(window) > 1:
-            steps = {name: ring.fields[name][window] for name in steps if name not in _WIDE}
+        agents, (first, steps) = self.agents, self._window(draw)
         goal = None
         if self.goals is None:
             reward_TBN = self.reward_norm(steps["reward"])
         else:
             goal = self._goal(draw.index_B, self.goals.of_states(first["state"]))
-            earned = self.goals.reward(steps["achieved"], goal.expand(len(window), -1, -1))
+            earned = self.goals.reward(steps["achieved"], goal.expand(len(steps["end"]), -1, -1))
             reward_TBN = earned[..., None].expand(-1, -1, agents)
-        returns = n_step_return(
-            reward_TBN, steps["end"][..., 0], steps["end"][..., 1], self.config.gamma
-        )
-        following = ring.rows(ring.later(draw.index_B, returns.steps_B))
+        returns, following = self._continued(draw, reward_TBN, steps["end"])
         batch = Batch(
             obs_BNF=first["obs"].unflatten(1, (agents, -1)),
             state_BS=first["state"],
@@ -166,7 +171,24 @@ class Experience:
             next_state_BS=self.goals.in_states(batch.next_state_BS, goal),
         )
 
-    def rate(self, draw: Draw, batch: Batch, error_B: Tensor) -> None:
+    def choices(self, draw: Draw) -> ChoiceBatch:
+        """The same of a team that chooses (`choice_fields`)."""
+        first, steps = self._window(draw)
+        reward_TBN = self.reward_norm(steps["reward"])
+        returns, following = self._continued(draw, reward_TBN, steps["end"])
+        return ChoiceBatch(
+            obs_BNF=first["obs"].unflatten(1, (self.agents, -1)),
+            state_BS=first["state"],
+            choice_BN=first["choice"].to(torch.int64),
+            return_B=returns.return_BN[:, 0],
+            discount_B=returns.discount_B,
+            weight_B=draw.weight_B * returns.is_usable_B,
+            next_obs_BNF=following["obs"].unflatten(1, (self.agents, -1)),
+            next_state_BS=following["state"],
+            next_mask_BNA=following["mask"].unflatten(1, (self.agents, -1)),
+        )
+
+    def rate(self, draw: Draw, batch: Batch | ChoiceBatch, error_B: Tensor) -> None:
         """Make errors the priorities of the rows they were measured on; none of unusable rows."""
         if self.priorities is not None:
             self.priorities.update(draw.index_B, torch.where(batch.weight_B > 0, error_B, 0.0))
@@ -186,6 +208,24 @@ class Experience:
         self.reward_norm.load_state_dict(state["reward_norm"])
         self.generator.set_state(state["generator"])
 
+    def _window(self, draw: Draw) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Rows drawn, (B, width) each; what the steps from them on were like, (T, B, width)."""
+        ring = self.ring
+        first = ring.rows(draw.index_B)
+        window = ring.later(
+            draw.index_B, torch.arange(self.config.n_step, device=ring.device)[:, None]
+        )
+        if len(window) == 1:
+            return first, {name: rows[None] for name, rows in first.items()}
+        return first, {name: ring.fields[name][window] for name in first if name not in _WIDE}
+
+    def _continued(
+        self, draw: Draw, reward_TBN: Tensor, end_TBE: Tensor
+    ) -> tuple[NStepReturn, dict[str, Tensor]]:
+        """Returns of the windows, and the rows whose value continues them."""
+        returns = n_step_return(reward_TBN, end_TBE[..., 0], end_TBE[..., 1], self.config.gamma)
+        return returns, self.ring.rows(self.ring.later(draw.index_B, returns.steps_B))
+
     def _goal(self, index_B: Tensor, given_BG: Tensor) -> Tensor:
         """(B, G) the goal each row is learned for: its own, or what was achieved later on."""
         ring, hindsight = self.ring, self.config.hindsight
@@ -202,4 +242,5 @@ class Experience:
         return torch.where(is_new[:, None], achieved, given_BG)
 
 
-_WIDE = ("obs", "state", "residual")  # fields of which only a window's ends are read
+# Fields of which only a window's ends are read.
+_WIDE = ("obs", "state", "residual", "choice", "mask")

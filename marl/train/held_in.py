@@ -1,17 +1,18 @@
 """What every trainer does the same way: judge a policy held-in, refuse to go on from nonsense."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from marl.algos.base import TeamSpec
-from marl.nets.actor import TeamActor, forget
+from marl.nets.actor import TeamActor
 from marl.train.config import TrainConfig
 from marl.train.env import BatchedEnv
 from marl.train.hold import held_step
+from marl.train.players import ActorPlayer
 
 # Whatever the seed of the run: the same weather for every run compared.
 HELD_IN_SEED: Final = 2_000_003
@@ -21,18 +22,21 @@ class DivergenceError(RuntimeError):
     """Training met a number that is not finite; the message names it."""
 
 
-class Judged(Protocol):
-    """What is asked of a learner."""
-
-    @property
-    def actor(self) -> nn.Module:
-        """Its actors' parameters."""
-        ...
+class Guarded(Protocol):
+    """What is asked of a learner that must not diverge."""
 
     @property
     def updates(self) -> int:
         """Gradient steps so far."""
         ...
+
+    def policy(self) -> nn.Module:
+        """The networks that are kept."""
+        ...
+
+
+class Judged(Guarded, Protocol):
+    """What is asked of a learner of residual actors."""
 
     def policy(self) -> TeamActor:
         """The actors that are kept."""
@@ -52,22 +56,35 @@ def held_in_rewards(
         config: episode's length and how long decisions are held.
         is_baseline: play the baseline instead of the learned policy.
     """
+    player = ActorPlayer(spec, learner.policy(), is_baseline=is_baseline)
+    player.begin(env.num_envs)
+    mask = spec.action_mask()
+    return play_held_in(env, config, lambda obs: player.decide(obs, mask), player.restart)
+
+
+@torch.no_grad()
+def play_held_in(
+    env: BatchedEnv,
+    config: TrainConfig,
+    decide: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]],
+    restart: Callable[[Tensor], None],
+) -> Tensor:
+    """`held_in_rewards` of whatever decides: observations → actions, agent → tensor.
+
+    `restart` is told after each decision in which clouds, (B,) bool, the episode is over.
+    """
     decisions = config.epoch_steps // config.hold_steps
     obs = env.reset(seed=HELD_IN_SEED)
     total = torch.zeros(env.num_envs, device=env.state().device)
-    actor = learner.policy()
-    memory = actor.begin(env.num_envs)
     for _ in range(decisions):
-        residual, memory = actor.step(spec.pack_obs(obs), memory)
-        action = actor.action(residual * 0 if is_baseline else residual)
-        step = held_step(env, spec.unpack_actions(action), config.hold_steps)
-        total += spec.pack_rewards(step.reward).mean(1)
-        memory = forget(memory, step.terminated | step.truncated)
+        step = held_step(env, decide(obs), config.hold_steps)
+        total += torch.stack([step.reward[agent] for agent in env.agents]).mean(0)
+        restart(step.terminated | step.truncated)
         obs = step.obs
     return total / decisions
 
 
-def refuse_divergence(means: Mapping[str, float], learner: Judged, epoch: int) -> None:
+def refuse_divergence(means: Mapping[str, float], learner: Guarded, epoch: int) -> None:
     """Stop where a figure or a weight is not finite.
 
     Raises:
@@ -76,7 +93,7 @@ def refuse_divergence(means: Mapping[str, float], learner: Judged, epoch: int) -
     bad = sorted(name for name, value in means.items() if not math.isfinite(value))
     bad += sorted(
         name
-        for name, parameter in learner.actor.state_dict().items()
+        for name, parameter in learner.policy().state_dict().items()
         if not torch.isfinite(parameter).all()
     )
     if bad:

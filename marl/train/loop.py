@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 
+from marl.algos.qmix import QmixConfig
 from marl.files import clear_staging, sha256_file, sha256_json, write_json
 from marl.frozen import Frozen
 from marl.train.checkpoint import load_checkpoint, save_checkpoint
@@ -231,19 +232,22 @@ def _finish(
     """Write the best policy, then the summary: its presence means the run is complete."""
     config, team, env = trainer.config, trainer.spec.members, trainer.env
     best = record.curve[record.best]
-    actor = trainer.learner.policy()
-    actor.load_state_dict(record.best_actor)
+    network = trainer.learner.policy()
+    network.load_state_dict(record.best_actor)
     sizes = dict(zip(team.agents, team.obs_sizes, strict=True))
     knobs = dict(zip(team.agents, team.action_sizes, strict=True))
+    levels = config.learner.levels if isinstance(config.learner, QmixConfig) else 0
     card = PolicyCard.model_validate(
         {
             "learner": config.learner.name,
+            "face": "moves" if levels else "continuous",
             "agents": team.agents,
             "is_joint": team is not trainer.spec,
             "observation_fields": field_names(env, "observation_names", sizes),
             "knobs": field_names(env, "action_names", knobs),
             "baseline": {agent: tuple(map(float, baseline[agent])) for agent in team.agents},
             "residual_bound": config.learner.residual_bound,
+            "levels": levels,
             "hold_steps": config.hold_steps,
             "net": config.learner.net,
             "training": config.model_dump(mode="json"),
@@ -254,7 +258,7 @@ def _finish(
         }
     )
     path = folder / POLICY_NAME
-    save_policy(path, actor, card)
+    save_policy(path, network, card)
     summary = TrainSummary(
         fingerprint=fingerprint,
         learner=config.learner.name,

@@ -14,7 +14,7 @@ from torch import Tensor
 from marl.algos.mappo import Mappo, MappoConfig
 from marl.algos.rollout import Rollout
 from marl.train.config import TrainConfig
-from marl.train.env import BatchedEnv, MakeEnv, team_spec, twin
+from marl.train.env import BatchedEnv, MakeEnv, open_knobs, team_spec, twin
 from marl.train.held_in import HELD_IN_SEED, held_in_rewards, refuse_divergence
 from marl.train.hold import HeldStep, held_step
 from marl.train.seeding import derive_seed
@@ -105,7 +105,8 @@ class OnPolicyTrainer:
         decisions = config.epoch_steps // config.hold_steps
         state = self._state()
         for t in range(decisions):
-            later, mask = self._later(), self._mask()
+            later = self._later()
+            mask = open_knobs(self.env, self.spec, config.hold_steps)
             residual, latent, log_prob = self.learner.explore(obs, mask)
             action = self.learner.actor.action(residual)
             step = held_step(self.env, self.spec.unpack_actions(action), config.hold_steps)
@@ -175,15 +176,6 @@ class OnPolicyTrainer:
             return None
         future: Tensor = self.env.future(horizon + hold)  # type: ignore[attr-defined]
         return future[:, future.shape[1] // (horizon + hold) * hold :]
-
-    def _mask(self) -> Tensor:
-        """(B, N, A) knobs to learn about: those that exist and, step by step, can do something.
-
-        A held decision outlives the environment's mask, which speaks of the coming step alone.
-        """
-        if self.config.hold_steps == 1 and hasattr(self.env, "action_masks"):
-            return self.spec.pack_actions(self.env.action_masks())
-        return self.learner.mask.expand(self.env.num_envs, -1, -1)
 
     def _successors(
         self, step: HeldStep, obs: Tensor, state: Tensor, later: Tensor | None

@@ -8,10 +8,10 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 from safetensors import SafetensorError
 from safetensors.torch import load_file, safe_open, save_file
 from torch import Tensor
@@ -23,6 +23,9 @@ from marl.frozen import Frozen
 from marl.nets.actor import TeamActor
 from marl.nets.config import NetConfig
 from marl.nets.sequence import find_sequence
+from marl.nets.utilities import TeamUtility
+from marl.train.moves import Moves, moves_spec
+from marl.train.players import ActorPlayer, MovesPlayer, Player
 
 FORMAT = 2  # 1: networks were MLPs, their sizes fields of the card
 HEADER = "stratoform_policy"  # where a file's metadata hold the card
@@ -38,12 +41,15 @@ class PolicyCard(Frozen):
     Attributes:
         format: version of this card.
         learner: algorithm that made it.
+        face: "continuous": its networks are residual actors; "moves": utilities of moves of knobs
+            between levels (`marl.train.moves`).
         agents: names, in stacking order.
         is_joint: whether one controller acts for all of them.
         observation_fields: agent → names of its inputs, in order.
         knobs: agent → names of its actions, in order.
         baseline: agent → the baseline action it departs from, in [-1, 1].
         residual_bound: how far it may depart, in action units.
+        levels: settings of each knob that moves reach; 0 on the continuous face.
         hold_steps: steps each decision is held.
         net: kind and sizes of the networks.
         training: the training configuration, as JSON.
@@ -55,12 +61,14 @@ class PolicyCard(Frozen):
 
     format: int = FORMAT
     learner: str
+    face: Literal["continuous", "moves"] = "continuous"
     agents: tuple[str, ...]
     is_joint: bool = False
     observation_fields: dict[str, tuple[str, ...]]
     knobs: dict[str, tuple[str, ...]]
     baseline: dict[str, tuple[float, ...]]
     residual_bound: float = Field(gt=0)
+    levels: int = Field(default=0, ge=0)
     hold_steps: int = Field(ge=1)
     net: NetConfig
     training: dict[str, Any]
@@ -69,8 +77,14 @@ class PolicyCard(Frozen):
     fingerprint: str
     versions: dict[str, str]
 
+    @model_validator(mode="after")
+    def _levels_belong_to_moves(self) -> "PolicyCard":
+        if (self.face == "moves") != (self.levels > 0):
+            raise ValueError(f"the {self.face} face with {self.levels} levels")
+        return self
+
     def spec(self) -> TeamSpec:
-        """Sizes of inputs and outputs (the state, which only critics see, has none)."""
+        """Sizes of the world (the state, which only critics see, has none)."""
         team = TeamSpec(
             agents=self.agents,
             obs_sizes=tuple(len(self.observation_fields[agent]) for agent in self.agents),
@@ -83,16 +97,37 @@ class PolicyCard(Frozen):
 
 @dataclass(frozen=True)
 class StoredPolicy:
-    """A policy read back: its card and its actor, ready to act."""
+    """A policy read back: its card and its networks, ready to act."""
 
     card: PolicyCard
-    actor: TeamActor
+    network: TeamActor | TeamUtility
+
+    @property
+    def actor(self) -> TeamActor:
+        """The networks of a policy on the continuous face.
+
+        Raises:
+            PolicyFileError: the policy chooses among moves.
+        """
+        if not isinstance(self.network, TeamActor):
+            raise PolicyFileError(f"{self.card.learner} has no actors: its face is moves")
+        return self.network
+
+    def player(self) -> Player:
+        """A player of this policy, with a memory of its own."""
+        card, spec, network = self.card, self.card.spec(), self.network
+        if isinstance(network, TeamActor):
+            return ActorPlayer(spec, network)
+        device = network.norm.mean.device
+        moves = Moves(spec, card.baseline, card.levels, card.residual_bound, device)
+        return MovesPlayer(moves, network)
 
     def attention(self, obs: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
         """What each agent decides by: agent → name → (B,) weight, for observations (B, F_i).
 
         Names are observation fields or, of transformers, the list's slots ("request3"); agents
-        without a list have none. Weights are means over heads (`TeamActor.attention`).
+        without a list have none. One controller sees "<agent>.<field>" of all. Weights are means
+        over heads (`TeamActor.attention`).
 
         Raises:
             TypeError: the networks have no attention.
@@ -100,17 +135,22 @@ class StoredPolicy:
         spec = self.card.spec()
         weights_NBF = self.actor.attention(spec.pack_obs(obs))  # noqa: N806 - as in base.py
         told: dict[str, dict[str, Tensor]] = {}
-        for agent, layout, rows in zip(self.card.agents, spec.layouts, weights_NBF, strict=True):
-            names: Sequence[str] = self.card.observation_fields[agent]
+        fields: Mapping[str, Sequence[str]] = self.card.observation_fields
+        if self.card.is_joint:
+            joined = [f"{a}.{name}" for a in self.card.agents for name in fields[a]]
+            fields = {spec.agents[0]: joined}
+        layouts = spec.layouts or (None,) * len(spec.agents)
+        for agent, layout, rows in zip(spec.agents, layouts, weights_NBF, strict=True):
+            names = fields[agent]
             if self.card.net.kind == "transformer":
                 names = layout.slots if layout else ()
             told[agent] = dict(zip(names, rows.unbind(1), strict=False))  # the rest is padding
         return told
 
 
-def save_policy(path: Path, actor: TeamActor, card: PolicyCard) -> None:
+def save_policy(path: Path, network: TeamActor | TeamUtility, card: PolicyCard) -> None:
     """Write a policy atomically. Same weights and card → same bytes."""
-    tensors = {name: tensor.contiguous() for name, tensor in actor.state_dict().items()}
+    tensors = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
     _refuse_not_finite(tensors, path)
     header = card.model_dump_json()
     with staged(path) as aside:
@@ -139,12 +179,14 @@ def load_policy_file(path: Path) -> StoredPolicy:
     card = read_card(path, metadata)
     try:
         _refuse_other_sizes(card, tensors)
-        actor = _build(card)
-        actor.load_state_dict(tensors)
+        network = _build(card)
+        network.load_state_dict(tensors)
+        stored = StoredPolicy(card, network.eval().requires_grad_(False))
+        stored.player()  # refuses a centre or levels that cannot be
     except (RuntimeError, KeyError, AttributeError, ValueError) as error:
         raise PolicyFileError(f"{path}: card and weights do not fit together: {error}") from error
     _refuse_not_finite(tensors, path)
-    return StoredPolicy(card, actor.eval().requires_grad_(False))
+    return stored
 
 
 def read_card(path: Path, metadata: Mapping[str, str]) -> PolicyCard:
@@ -179,16 +221,25 @@ def _refuse_other_sizes(card: PolicyCard, tensors: dict[str, Tensor]) -> None:
             raise ValueError(f"{name} is {shapes[0]} in the file; by its card it is {shapes[1]}")
 
 
-def _build(card: PolicyCard, device: str = "cpu") -> TeamActor:
-    spec = card.spec()
-    baseline = spec.pack_vector(card.baseline)
+def _build(card: PolicyCard, device: str = "cpu") -> TeamActor | TeamUtility:
+    """The card's networks, with weights that are to be read from the file."""
+    spec, baseline = card.spec(), card.spec().pack_vector(card.baseline)
     with torch.device(device):
+        if card.face == "moves":
+            seen = moves_spec(spec)
+            return TeamUtility(
+                seen.obs_sizes,
+                seen.action_sizes,
+                net=card.net,
+                generator=torch.Generator("cpu"),
+                layouts=seen.layouts,
+            )
         return TeamActor(
             spec.obs_sizes,
             baseline,
             bound=card.residual_bound,
             net=card.net,
-            generator=torch.Generator("cpu"),  # every weight is then read from the file
+            generator=torch.Generator("cpu"),
             layouts=spec.layouts,
         )
 

@@ -19,7 +19,7 @@ from marl.algos.soft_actor_critic import SoftActorCritic
 from marl.nets.actor import forget
 from marl.train.config import TrainConfig
 from marl.train.env import MakeEnv, team_spec, twin
-from marl.train.experience import AnyExperience, Experience
+from marl.train.experience import AnyExperience, Experience, replay_fields
 from marl.train.goals import goals_of
 from marl.train.held_in import HELD_IN_SEED, held_in_rewards, refuse_divergence
 from marl.train.hold import held_step
@@ -225,7 +225,10 @@ class Trainer:
                 generator=generator,
                 device=self.device,
             )
-        return Experience(self.config, self.spec, generator, self.device, self.goals)
+        fields = replay_fields(self.spec, self.goals)
+        return Experience(
+            self.config, len(self.spec.agents), fields, generator, self.device, self.goals
+        )
 
     def _generator(self, purpose: str) -> torch.Generator:
         return torch.Generator().manual_seed(derive_seed(self.config.seed, purpose))

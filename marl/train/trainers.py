@@ -7,9 +7,13 @@ from torch import Tensor
 
 from marl.algos.base import TeamSpec
 from marl.algos.first_order import FirstOrderConfig
+from marl.algos.maddpg import MaddpgConfig
 from marl.algos.mappo import MappoConfig
+from marl.algos.qmix import QmixConfig
 from marl.nets.actor import TeamActor
+from marl.nets.utilities import TeamUtility
 from marl.train.config import TrainConfig
+from marl.train.discrete import DiscreteTrainer
 from marl.train.env import BatchedEnv, MakeEnv
 from marl.train.first_order import FirstOrderTrainer
 from marl.train.on_policy import OnPolicyTrainer
@@ -24,13 +28,13 @@ class AnyLearner(Protocol):
         """Gradient steps so far."""
         ...
 
-    def policy(self) -> TeamActor:
-        """The actors, without exploration."""
+    def policy(self) -> TeamActor | TeamUtility:
+        """The networks that are kept, without exploration."""
         ...
 
 
 class AnyTrainer(Protocol):
-    """What `marl.train.loop` asks of a trainer: off-policy, on-policy, first-order."""
+    """What `marl.train.loop` asks of a trainer: off-policy, on-policy, first-order, discrete."""
 
     epoch: int
 
@@ -79,9 +83,20 @@ class AnyTrainer(Protocol):
 def build_trainer(
     config: TrainConfig, make_env: MakeEnv, baseline: Mapping[str, Sequence[float]]
 ) -> AnyTrainer:
-    """The trainer of `config.learner`; arguments as for `loop.train`."""
+    """The trainer of `config.learner`; arguments as for `loop.train`.
+
+    Raises:
+        ValueError: MADDPG with discrete choices, which knobs are not.
+    """
+    if isinstance(config.learner, MaddpgConfig) and config.learner.is_discrete:
+        raise ValueError(
+            "maddpg's is_discrete is for games of choices; here actions are knobs: leave it false, "
+            "or train qmix or vdn on moves of knobs"
+        )
     if isinstance(config.learner, MappoConfig):
         return OnPolicyTrainer(config, make_env, baseline)
     if isinstance(config.learner, FirstOrderConfig):
         return FirstOrderTrainer(config, make_env, baseline)
+    if isinstance(config.learner, QmixConfig):
+        return DiscreteTrainer(config, make_env, baseline)
     return Trainer(config, make_env, baseline)

@@ -24,6 +24,7 @@ from torch import nn
 
 from marl.envs import make
 from marl.nets.actor import TeamActor
+from marl.nets.config import NetConfig
 from marl.serve.decide import Decider
 from marl.serve.export import export_policy
 from marl.train.env import field_names, team_spec
@@ -39,11 +40,12 @@ def fresh_policy(width: int) -> StoredPolicy:
     spec = team_spec(env, 0)
     obs = spec.pack_obs(env.reset())
     baseline = {a: [0.0] * n for a, n in zip(spec.agents, spec.action_sizes, strict=True)}
+    net = NetConfig(hidden=(width, width))
     actor = TeamActor(
         spec.obs_sizes,
         spec.pack_vector(baseline),
         bound=0.4,
-        hidden=(width, width),
+        net=net,
         generator=torch.Generator().manual_seed(0),
         last_scale=1.0,
     )
@@ -62,8 +64,7 @@ def fresh_policy(width: int) -> StoredPolicy:
             "baseline": baseline,
             "residual_bound": 0.4,
             "hold_steps": 12,
-            "hidden": (width, width),
-            "has_layer_norm": True,
+            "net": net,
             "training": {},
             "training_seed": 0,
             "env_steps": 0,

@@ -6,6 +6,10 @@ one-hot position; so does the state.
 
 import torch
 
+from marl.replay.ring import RingReplay
+
+COPIES, BATCH = 32, 128
+
 ADDITIVE = [[6.0, 3.0, 1.0], [4.0, 1.0, -1.0], [9.0, 6.0, 4.0]]  # (6, 4, 9) + (0, -3, -5)
 # Both agents' best choice is best whatever the other does, but not by the same amount.
 MONOTONIC = [[8.0, 2.0, 1.0], [2.0, 1.0, 0.5], [1.0, 0.5, 0.0]]
@@ -42,3 +46,43 @@ class Game:
         is_over = (self.at > 0) | (self.positions == 1)
         self.at = torch.where(is_over, 0, 1 + choice[:, 0])
         return reward, is_over
+
+
+def see(state):
+    """Observations (B, 2, positions): both agents see the state."""
+    return state[:, None].expand(-1, 2, -1)
+
+
+def at(position, positions):
+    """(1, positions) the state there."""
+    return torch.nn.functional.one_hot(torch.tensor([position]), positions).to(torch.float32)
+
+
+def learn(game, seed, updates, choose, update):
+    """Play copies of a game, through the replay ring; one update a step after the first ten.
+
+    Args:
+        game: tables and number of positions.
+        seed: of the sampling.
+        updates: how many.
+        choose: (state, share of the run done) → (B, 2) choices.
+        update: takes (rows, the rows that followed), name → tensor.
+    """
+    world = Game(*game, COPIES)
+    fields = {"state": game[1], "choice": 2, "reward": 1, "end": 1}
+    ring, sampling = RingReplay(8192, fields, COPIES), torch.Generator().manual_seed(seed + 100)
+    for done in range(updates + 10):
+        state = world.state()
+        choice = choose(state, min(done / updates, 1.0))
+        reward, is_over = world.step(choice)
+        ring.add(
+            {
+                "state": state,
+                "choice": choice.float(),
+                "reward": reward[:, None],
+                "end": is_over[:, None].float(),
+            }
+        )
+        if done >= 10:
+            index = ring.sample(BATCH, sampling, ahead=1)
+            update(ring.rows(index), ring.rows(ring.later(index, 1)))

@@ -7,48 +7,38 @@ import torch
 
 from marl.algos.base import TeamSpec
 from marl.algos.qmix import ChoiceBatch, Qmix, QmixConfig
-from marl.replay.ring import RingReplay
+from marl.nets.config import NetConfig
 from tests.learning.matrix_games import (
     ADDITIVE,
+    BATCH,
     CLIMBING,
+    COPIES,
     MONOTONIC,
     TWO_STEP,
-    Game,
+    at,
+    learn,
     one_step,
+    see,
     two_step,
 )
 
-COPIES, BATCH = 32, 128
-
 
 def train(name, game, seed, updates=300):
-    """Learn from uniformly random play (as the QMIX paper does there), through the replay ring."""
+    """Learn from uniformly random play (as the QMIX paper does there)."""
     tables, positions = game
     choices = len(tables[0])
     spec = TeamSpec(("row", "column"), (positions,) * 2, (choices,) * 2, positions)
-    config = QmixConfig(name=name, hidden=(32,), lr=5e-3, lr_end=0.1, tau=0.05)
+    config = QmixConfig(
+        name=name, net=NetConfig(hidden=(32,)), lr=5e-3, lr_end=0.1, tau=0.05, first_margin=0.0
+    )
     learner = Qmix(config, spec, torch.Generator().manual_seed(seed))
-    world = Game(tables, positions, COPIES)
-    fields = {"state": positions, "choice": 2, "reward": 1, "end": 1}
-    ring, sampling = RingReplay(8192, fields, COPIES), torch.Generator().manual_seed(seed + 100)
     mask = torch.ones(COPIES, 2, choices)
-    for done in range(updates + 10):
-        learner.anneal(min(done / updates, 1.0))
-        state = world.state()
-        choice = learner.act(see(state), mask, epsilon=1.0)
-        reward, is_over = world.step(choice)
-        ring.add(
-            {
-                "state": state,
-                "choice": choice.float(),
-                "reward": reward[:, None],
-                "end": is_over[:, None].float(),
-            }
-        )
-        if done < 10:
-            continue
-        index = ring.sample(BATCH, sampling, ahead=1)
-        now, after = ring.rows(index), ring.rows(ring.later(index, 1))
+
+    def choose(state, done):
+        learner.anneal(done)
+        return learner.act(see(state), mask, epsilon=1.0)
+
+    def update(now, after):
         learner.update(
             ChoiceBatch(
                 obs_BNF=see(now["state"]),
@@ -62,11 +52,9 @@ def train(name, game, seed, updates=300):
                 next_mask_BNA=torch.ones(BATCH, 2, choices),
             )
         )
+
+    learn(game, seed, updates, choose, update)
     return learner, game
-
-
-def see(state):
-    return state[:, None].expand(-1, 2, -1)
 
 
 @torch.no_grad()
@@ -75,14 +63,14 @@ def values(trained, position=0):
     learner, (tables, positions) = trained
     count = len(tables[0])
     joint = torch.tensor(list(itertools.product(range(count), repeat=2)))
-    state = torch.nn.functional.one_hot(torch.tensor([position] * len(joint)), positions).float()
+    state = at(position, positions).expand(len(joint), -1)
     return learner.value(see(state), state, joint).view(count, count)
 
 
 def greedy(trained, position=0):
     """Payoff of the decentralised greedy joint choice, and the choice."""
     learner, (tables, positions) = trained
-    state = torch.nn.functional.one_hot(torch.tensor([position]), positions).float()
+    state = at(position, positions)
     mask = torch.ones(1, 2, len(tables[0]))
     row, column = learner.policy().choose(see(state), mask)[0].tolist()
     return tables[position][row][column], (row, column)
@@ -126,9 +114,28 @@ def test_qmix_solves_the_two_step_game_and_vdn_does_not(seed):
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
-@pytest.mark.parametrize("name", ["vdn", "qmix"])
-def test_neither_finds_the_optimum_of_the_climbing_game(name, seed):
-    """A limit, on record: no monotonic function fits its penalties, so 11 is given up for less."""
-    payoff, choice = greedy(train(name, one_step(CLIMBING), seed))
-    assert choice != (0, 0)
-    assert payoff < 11
+def test_vdn_ends_at_five_in_the_climbing_game(seed):
+    """A limit, on record: the 11 is lost among penalties.
+
+    VDN's fit is row mean + column mean − mean. Row means are (-6.3, -5.7, 1.7), column means
+    (-6.3, -7.7, 3.7), so the third choices are best.
+    """
+    trained = train("vdn", one_step(CLIMBING), seed)
+    table = torch.tensor(CLIMBING)
+    best = table.mean(1, keepdim=True) + table.mean(0, keepdim=True) - table.mean()
+    assert (values(trained) - best).abs().max() < 2
+    assert greedy(trained) == (5.0, (2, 2))
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_qmix_misses_the_optimum_of_the_climbing_game(seed):
+    """A limit, on record: no monotonic function fits its penalties, so 11 is given up.
+
+    Weighted by uniform play, the first choices look bad whatever the other does.
+    """
+    trained = train("qmix", one_step(CLIMBING), seed)
+    payoff, choice = greedy(trained)
+    assert choice[0] != 0
+    assert choice[1] != 0
+    assert 5 <= payoff <= 7
+    assert values(trained)[0, 0] < 6  # what it takes the 11 for

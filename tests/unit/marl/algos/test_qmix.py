@@ -7,6 +7,7 @@ import torch
 
 from marl.algos.base import TeamSpec
 from marl.algos.qmix import ChoiceBatch, Qmix, QmixConfig, chosen_value, explore
+from marl.nets.config import NetConfig
 
 SPEC = TeamSpec(("a", "b"), (3, 2), (3, 2), 4)
 ROWS = 6
@@ -17,10 +18,16 @@ def generator(seed=0):
 
 
 def learner(**settings):
-    made = Qmix(QmixConfig(hidden=(8,), **settings), SPEC, generator())
-    made.utility.mlp.weights[-1].data.mul_(100)  # the usual small last layer would hide mistakes
-    made.target_mlp = copy.deepcopy(made.utility.mlp)
-    for parameter in made.target_mlp.parameters():  # targets that differ from the present networks
+    made = Qmix(
+        QmixConfig(net=NetConfig(hidden=(8,)), **{"first_margin": 0.0, **settings}),
+        SPEC,
+        generator(),
+    )
+    made.utility.net.mlp.weights[-1].data.mul_(
+        100
+    )  # the usual small last layer would hide mistakes
+    made.target_net = copy.deepcopy(made.utility.net)
+    for parameter in made.target_net.parameters():  # targets that differ from the present networks
         parameter.data += torch.randn(parameter.shape, generator=generator(7)) * 0.5
     return made
 
@@ -56,7 +63,7 @@ def by_hand(made, data, row):
     """Squared double-Q error of one row."""
     with torch.no_grad():
         present = made.utility(data.next_obs_BNF)[row]
-        frozen = made.target_mlp(data.next_obs_BNF.transpose(0, 1))[:, row]
+        frozen = made.target_net(data.next_obs_BNF.transpose(0, 1))[:, row]
         own = []
         for agent, count in enumerate(SPEC.action_sizes):
             is_open = [a for a in range(count) if data.next_mask_BNA[row, agent, a]] or [0]
@@ -83,12 +90,12 @@ def test_loss_is_the_papers(name):
 @pytest.mark.parametrize("name", ["qmix", "vdn"])
 def test_targets_follow_as_often_and_as_far_as_configured(name):
     made, data = learner(name=name, tau=0.25, target_every=2), batch()
-    old = copy.deepcopy(made.target_mlp.state_dict())
+    old = copy.deepcopy(made.target_net.state_dict())
     made.update(data)
-    assert all(torch.equal(old[key], value) for key, value in made.target_mlp.state_dict().items())
+    assert all(torch.equal(old[key], value) for key, value in made.target_net.state_dict().items())
     made.update(data)
-    present = made.utility.mlp.state_dict()
-    for key, value in made.target_mlp.state_dict().items():
+    present = made.utility.net.state_dict()
+    for key, value in made.target_net.state_dict().items():
         assert torch.allclose(value, 0.75 * old[key] + 0.25 * present[key], atol=1e-6)
 
 
@@ -143,7 +150,7 @@ def test_continues_bit_for_bit(name):
     one.observe(batch().obs_BNF, batch().state_BS)
     one.anneal(0.3)
     one.update(batch())
-    two = Qmix(QmixConfig(name=name, hidden=(8,)), SPEC, generator(5))
+    two = Qmix(QmixConfig(name=name, net=NetConfig(hidden=(8,))), SPEC, generator(5))
     two.load_state_dict(copy.deepcopy(one.state_dict()))
     mask = torch.ones(ROWS, 2, 3)
     for seed in range(3):

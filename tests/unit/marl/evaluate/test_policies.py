@@ -17,11 +17,19 @@ from marl.evaluate.policies import (
     load_policy,
     trained_policy_name,
 )
+from marl.nets.actor import TeamActor
 from marl.nets.config import NetConfig
 from marl.train.config import TrainConfig
+from marl.train.env import team_spec
 from marl.train.loop import train
-from marl.train.policy_file import PolicyFileError
+from marl.train.policy_file import (
+    PolicyCard,
+    PolicyFileError,
+    StoredPolicy,
+    load_policy_file,
+)
 from tests.learning.lq_team import LqTeam
+from tests.learning.network_tasks import Cue
 from tests.unit.marl.evaluate.worlds import KEEP
 
 
@@ -86,6 +94,7 @@ def test_actions_are_bounded_and_each_clouds_own(data):
         }
         assert all((v.abs() <= 1).all() for v in actions.values())
     learned = load_policy("matd3", data=data)
+    learned.begin(LqTeam(1, 0), 1)
     alone = {agent: value[:1] for agent, value in obs.items()}
     for agent, value in learned.act(alone).items():
         assert torch.allclose(value, actions[agent][:1], atol=1e-6)
@@ -111,5 +120,29 @@ def test_baselines_file_from_another_version_is_refused(data, tmp_path):
 
 
 def test_name_in_tables_can_be_chosen(data):
-    stored = load_policy("matd3", data=data)
+    stored = load_policy_file(data / TRAINED_FOLDER / trained_policy_name("matd3", 2))
     assert LearnedPolicy(stored, name="champion").name == "champion"
+
+
+def test_a_memory_lasts_from_begin_to_begin_and_belongs_to_decisions():
+    env = Cue(4, 0)
+    spec = team_spec(env, 0)
+    actor = TeamActor(
+        spec.obs_sizes, torch.zeros((2, 1)), bound=1.0, last_scale=1.0,
+        net=NetConfig(kind="gru", hidden=(8,), memory=8),
+        generator=torch.Generator().manual_seed(0),
+    )  # fmt: skip
+    card = PolicyCard(
+        learner="apg", agents=spec.agents, observation_fields=env.observation_names,
+        knobs={agent: ("level",) for agent in spec.agents},
+        baseline=dict.fromkeys(spec.agents, (0.0,)), residual_bound=1.0, hold_steps=2,
+        net=actor.net.config, training={}, training_seed=0, env_steps=0, fingerprint="",
+        versions={},
+    )  # fmt: skip
+    policy, obs = LearnedPolicy(StoredPolicy(card, actor)), env.obs()
+    policy.begin(env, 0)
+    first, held, third = (policy.act(obs)["clerk"] for _ in range(3))
+    assert torch.equal(held, first)
+    assert (third - first).abs().max() > 1e-4
+    policy.begin(env, 0)
+    assert torch.equal(policy.act(obs)["clerk"], first)

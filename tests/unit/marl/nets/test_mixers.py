@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from marl.nets.config import NetConfig
 from marl.nets.mixers import AdditiveMixer, MonotonicMixer
 from marl.nets.utilities import TeamUtility, best_choice
 
@@ -87,7 +88,9 @@ def test_utilities_of_the_wrong_shape_are_refused():
 
 
 def team(**settings):
-    return TeamUtility((2, 3), (3, 2), hidden=(8,), generator=generator(), **settings)
+    return TeamUtility(
+        (2, 3), (3, 2), net=NetConfig(hidden=(8,)), generator=generator(), **settings
+    )
 
 
 def test_an_agents_choice_depends_on_its_own_observation_only():
@@ -114,6 +117,20 @@ def test_an_untrained_team_keeps_everything():
     assert (team().choose(obs, torch.ones(500, 2, 3)) == 0).all()
 
 
+def test_the_first_choice_is_kept_unless_another_is_worth_the_margin_more():
+    made, is_open = team(first_margin=0.5), torch.ones(1, 2, 3, dtype=torch.bool)
+    value = torch.tensor([[[1.0, 1.4, 1.2], [1.0, 1.6, 0.0]]])
+    assert made.best(value, is_open).tolist() == [[0, 1]]
+    is_open[0, 0, 0] = False
+    assert made.best(value, is_open).tolist() == [[1, 1]]
+    # It is no part of the values, and travels with the weights.
+    plain = team()
+    plain.load_state_dict(made.state_dict())
+    obs = torch.randn((5, 2, 3), generator=generator(1))
+    assert torch.equal(plain(obs), made(obs))
+    assert plain.best(value, ~is_open | is_open).tolist() == [[0, 1]]
+
+
 def test_masks_that_leave_nothing_or_do_not_fit_are_refused():
     made, mask = team(), torch.ones(4, 2, 3)
     mask[2, 1, :2] = 0  # what is left is padding
@@ -122,4 +139,4 @@ def test_masks_that_leave_nothing_or_do_not_fit_are_refused():
     with pytest.raises(ValueError, match="mask must be"):
         made.open_choices(torch.ones(4, 2, 4))
     with pytest.raises(ValueError, match="choices"):
-        TeamUtility((2, 3), (3,), hidden=(8,), generator=generator())
+        TeamUtility((2, 3), (3,), net=NetConfig(hidden=(8,)), generator=generator())

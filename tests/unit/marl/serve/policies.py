@@ -3,23 +3,24 @@
 import torch
 
 from marl.nets.actor import TeamActor
+from marl.nets.config import NetConfig
 from marl.train.policy_file import PolicyCard, StoredPolicy
 
 AGENTS = ("web", "store")
 OBS, KNOBS = (3, 5), (2, 1)
 
 
-def policy(*, has_layer_norm=True, hidden=(16, 16), seed=0, shift=0.0):
+def policy(*, kind="mlp", has_layer_norm=True, hidden=(16, 16), seed=0, shift=0.0):
     """`shift` moves what the normaliser has seen away from zero, in its own deviations."""
     generator = torch.Generator().manual_seed(seed)
+    net = NetConfig(kind=kind, hidden=hidden, has_layer_norm=has_layer_norm)
     baseline = torch.tensor([[0.9, -0.2], [0.0, 0.0]])
     actor = TeamActor(
         OBS,
         baseline,
         bound=0.4,
-        hidden=hidden,
+        net=net,
         generator=generator,
-        has_layer_norm=has_layer_norm,
         last_scale=1.0,
     )
     seen = (torch.randn((500, 2, 5), generator=generator) + shift) * torch.tensor(
@@ -35,8 +36,7 @@ def policy(*, has_layer_norm=True, hidden=(16, 16), seed=0, shift=0.0):
         baseline={"web": (0.9, -0.2), "store": (0.0,)},
         residual_bound=0.4,
         hold_steps=12,
-        hidden=hidden,
-        has_layer_norm=has_layer_norm,
+        net=net,
         training={},
         training_seed=seed,
         env_steps=1000,

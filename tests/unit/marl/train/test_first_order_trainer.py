@@ -104,11 +104,10 @@ def test_a_fork_leaves_the_original_alone():
     assert torch.equal(rollout.state(), before)
 
 
-@pytest.mark.parametrize("name", ["apg", "shac"])
-def test_training_improves_and_resumes_bit_for_bit(name):
-    learner = FirstOrderConfig(
-        name=name, window=2, net=NetConfig(hidden=(8,)), noise=0.1, critic_steps=2
-    )
+@pytest.mark.parametrize(("name", "kind"), [("apg", "mlp"), ("shac", "mlp"), ("shac", "gru")])
+def test_training_improves_and_resumes_bit_for_bit(name, kind):
+    net = NetConfig(kind=kind, hidden=(8,), memory=8)
+    learner = FirstOrderConfig(name=name, window=2, net=net, noise=0.1, critic_steps=2)
     first = FirstOrderTrainer(small_config(learner), make_env, baseline())
     measured = [first.run_epoch(), first.run_epoch()]
     assert first.learner.updates == 2  # none in warm-up, then one per window

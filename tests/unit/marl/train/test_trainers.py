@@ -17,7 +17,10 @@ def make_env(num_envs, seed):
     return make(num_envs=num_envs, seed=seed, scenario="mixed_cyclical", episode_steps=STEPS)
 
 
-@pytest.mark.parametrize("name", ["maddpg", "matd3", "mappo", "ippo", "ppo", *SOFT, "apg", "shac"])
+NAMES = ("maddpg", "matd3", "mappo", "ippo", "ppo", *SOFT, "apg", "shac", "qmix", "vdn")
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_a_learner_trains_on_the_cloud_and_its_policy_plays(name, tmp_path):
     learner = learner_named(name)
     if name in SOFT:
