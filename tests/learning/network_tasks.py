@@ -67,7 +67,7 @@ class Task:
     def future(self, horizon):
         return torch.zeros((self.num_envs, 0))
 
-    def fade(self, share):
+    def fade(self, share, limit=0.0):
         pass
 
     def fork(self):
