@@ -6,22 +6,34 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from benchmarl.algorithms import MaddpgConfig, MappoConfig, QmixConfig
+from benchmarl.environments import VmasTask
+from benchmarl.experiment import Callback, Experiment, ExperimentConfig
+from benchmarl.models.mlp import MlpConfig
+from tensordict import TensorDict
 from torch import Tensor, nn
+from torchrl.envs.utils import ExplorationType, set_exploration_type
 
 from tests.benchmarks.peers.spread import FORCES, Budget
 
 
-def experiment(algorithm: str, budget: Budget, seed: int, folder: str, stamps: list[Any]) -> Any:
-    """An experiment that appends (wall, CPU) seconds to `stamps` after every iteration."""
-    from benchmarl.algorithms import MaddpgConfig, MappoConfig, QmixConfig
-    from benchmarl.environments import VmasTask
-    from benchmarl.experiment import Callback, Experiment, ExperimentConfig
-    from benchmarl.models.mlp import MlpConfig
+KINDS = {"maddpg": MaddpgConfig, "mappo": MappoConfig, "qmix": QmixConfig}
 
-    class Clock(Callback):
-        def on_train_end(self, training_td: Any, group: str) -> None:
-            stamps.append((time.perf_counter(), time.process_time()))
 
+class Clock(Callback):
+    """Remembers (wall, CPU) seconds at the end of every iteration."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stamps: list[tuple[float, float]] = []
+
+    def on_train_end(self, training_td: Any, group: str) -> None:
+        """An iteration's updates are done."""
+        self.stamps.append((time.perf_counter(), time.process_time()))
+
+
+def experiment(algorithm: str, budget: Budget, seed: int, folder: str, clock: Clock) -> Experiment:
+    """The budget's numbers in BenchMARL's words."""
     config = ExperimentConfig.get_from_yaml()
     rows = budget.frames_each
     for name, value in {
@@ -48,34 +60,31 @@ def experiment(algorithm: str, budget: Budget, seed: int, folder: str, stamps: l
         if not hasattr(config, name):
             raise AttributeError(f"BenchMARL has no setting {name}")
         setattr(config, name, value)
-    kinds = {"maddpg": MaddpgConfig, "mappo": MappoConfig, "qmix": QmixConfig}
     network = MlpConfig(
         num_cells=list(budget.hidden), layer_class=nn.Linear, activation_class=nn.ReLU
     )
     return Experiment(
         task=VmasTask.SIMPLE_SPREAD.get_from_yaml(),
-        algorithm_config=kinds[algorithm].get_from_yaml(),
+        algorithm_config=KINDS[algorithm].get_from_yaml(),
         model_config=network,
         critic_model_config=network,
         seed=seed,
         config=config,
-        callbacks=[Clock()],
+        callbacks=[clock],
     )
 
 
 def run(algorithm: str, budget: Budget, seed: int) -> tuple[list[Any], Callable[[Tensor], Tensor]]:
     """Train; the clock after each iteration, and the policy without exploration."""
-    stamps: list[Any] = []
+    clock = Clock()
     with tempfile.TemporaryDirectory() as folder:
-        trained = experiment(algorithm, budget, seed, folder, stamps)
+        trained = experiment(algorithm, budget, seed, folder, clock)
         trained.run()
-    return stamps, player(trained.policy)
+    return clock.stamps, player(trained.policy)
 
 
 def player(policy: Any) -> Callable[[Tensor], Tensor]:
     """(B, N, F) → (B, N, 2)."""
-    from tensordict import TensorDict
-    from torchrl.envs.utils import ExplorationType, set_exploration_type
 
     def act(obs: Tensor) -> Tensor:
         seen = TensorDict({"agents": {"observation": obs}}, batch_size=obs.shape[:1])

@@ -11,9 +11,9 @@ from marl.algos.base import TeamSpec
 from marl.algos.maddpg import MaddpgConfig
 from marl.algos.mappo import MappoConfig
 from marl.algos.qmix import Qmix, QmixConfig
-from marl.replay.ring import RingReplay
 from marl.train.config import TrainConfig
 from marl.train.env import MakeEnv
+from marl.train.experience import Experience, choice_fields
 from marl.train.trainers import AnyTrainer, build_trainer
 from tests.benchmarks.peers.spread import AGENTS, FORCES, STEPS, Budget, Spread
 
@@ -64,16 +64,13 @@ class ForcesTrainer(DiscreteTrainer):
         self.learner = Qmix(
             self.learner.config, forces.seen, self._generator("learner"), self.device
         )
-        agents, features = len(self.spec.agents), max(self.spec.obs_sizes)
-        fields = {
-            "obs": agents * features,
-            "state": self.spec.state_size,
-            "choice": agents,
-            "mask": agents * len(FORCES),
-            "reward": 1,
-            "end": 2,
-        }
-        self.ring = RingReplay(config.capacity, fields, config.num_envs, self.device)
+        self.experience = Experience(
+            config,
+            len(self.spec.agents),
+            choice_fields(forces.seen),
+            self._generator("replay"),
+            self.device,
+        )
 
 
 def learner_config(algorithm: str, budget: Budget) -> Learner:

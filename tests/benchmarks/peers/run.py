@@ -21,8 +21,8 @@ SIDES: Final = ("ours", "benchmarl")
 PACKAGES: Final = (
     "--no-deps",
     "benchmarl==1.5.1",
-    "torchrl==0.12.0",
-    "tensordict==0.12.4",
+    "torchrl==0.10.1",
+    "tensordict==0.10.0",
     "vmas==1.5.2",
     "gym==0.26.2",
     "gym-notices==0.0.8",
