@@ -16,7 +16,6 @@ from torchrl.envs.utils import ExplorationType, set_exploration_type
 
 from tests.benchmarks.peers.spread import FORCES, Budget
 
-
 KINDS = {"maddpg": MaddpgConfig, "mappo": MappoConfig, "qmix": QmixConfig}
 
 

@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
-from marl.train.discrete import DiscreteTrainer
 from torch import Tensor
 
 from marl.algos.base import TeamSpec
@@ -12,6 +11,7 @@ from marl.algos.maddpg import MaddpgConfig
 from marl.algos.mappo import MappoConfig
 from marl.algos.qmix import Qmix, QmixConfig
 from marl.train.config import TrainConfig
+from marl.train.discrete import DiscreteTrainer
 from marl.train.env import MakeEnv
 from marl.train.experience import Experience, choice_fields
 from marl.train.trainers import AnyTrainer, build_trainer

@@ -42,10 +42,10 @@ class Budget:
     updates: int = 200
     batch: int = 256
     passes: int = 10
-    minibatches: int = 4
+    minibatches: int = 12
     hidden: tuple[int, ...] = (64, 64)
     gamma: float = 0.95
-    lr: float = 5e-4
+    lr: float = 1e-3
     tau: float = 0.005
 
     @property
