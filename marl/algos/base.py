@@ -53,6 +53,15 @@ class TeamSpec:
             for i, (agent, size) in enumerate(zip(self.agents, self.action_sizes, strict=True))
         }
 
+    @property
+    def members(self) -> "TeamSpec":
+        """The agents as the environment has them; not this spec where one controller acts."""
+        return self
+
+    def pack_rewards(self, rewards: Mapping[str, Tensor]) -> Tensor:
+        """Agent → (B,) into (B, N)."""
+        return torch.stack([rewards[agent] for agent in self.agents], 1)
+
     def pack_vector(self, vectors: Mapping[str, Sequence[float]]) -> Tensor:
         """Agent → A_i numbers (a constant joint action) into (N, A), padded with zeros."""
         rows = {agent: torch.tensor([list(vectors[agent])]) for agent in self.agents}
@@ -153,3 +162,15 @@ def soft_update(target: nn.Module, source: nn.Module, tau: float) -> None:
     torch._foreach_lerp_(kept_parameters, new_parameters, tau)
     for kept, new in zip(target.buffers(), source.buffers(), strict=True):
         kept.copy_(new)
+
+
+def take_over(actor: TeamActor, state: Mapping[str, Tensor]) -> None:
+    """Load other actors (`TeamActor.state_dict()`) with their input statistics.
+
+    Raises:
+        ValueError: they depart from another baseline or within other bounds.
+    """
+    for name in ("baseline", "down", "up"):
+        if not torch.equal(state[name], getattr(actor, name)):
+            raise ValueError(f"the actors to start from have another {name}")
+    actor.load_state_dict(state)

@@ -20,7 +20,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from marl.algos.action_heads import ChoiceHead, ResidualHead
-from marl.algos.base import Batch, TeamSpec, named_by_agent, soft_update
+from marl.algos.base import Batch, TeamSpec, named_by_agent, soft_update, take_over
 from marl.algos.losses import actor_loss, clip_stacked_grad_norm, critic_loss, td_target
 from marl.frozen import Frozen
 from marl.nets.actor import TeamActor
@@ -104,6 +104,11 @@ class MaddpgConfig(Frozen):
         if self.critic == "attention":
             self.net.refuse_uneven_heads()
         return self
+
+    @property
+    def is_joint(self) -> bool:
+        """Whether one controller acts for all agents: never."""
+        return False
 
 
 class Maddpg:
@@ -192,10 +197,7 @@ class Maddpg:
         Raises:
             ValueError: they depart from another baseline or within other bounds.
         """
-        for name in ("baseline", "down", "up"):
-            if not torch.equal(state[name], getattr(self.actor, name)):
-                raise ValueError(f"the actors to start from have another {name}")
-        self.actor.load_state_dict(state)
+        take_over(self.actor, state)
         self.target_actor.load_state_dict(self.actor.net.state_dict())
 
     def td_error(self) -> Tensor:

@@ -34,8 +34,9 @@ class MappoConfig(Frozen):
     """Hyper-parameters of MAPPO and IPPO. "Paper" is Yu et al. 2022.
 
     Attributes:
-        name: "mappo" (critic sees the global state) or "ippo" (critic sees what its actor sees,
-            and never the exogenous future).
+        name: "mappo" (critic sees the global state), "ippo" (critic sees what its actor sees,
+            and never the exogenous future) or "ppo" (one controller, joint observation to joint
+            action; critic as MAPPO's).
         net: kind and sizes of the actors' networks; critics are MLPs of its sizes (paper: 64, 64
             and layer norm).
         actor_lr: Adam step of the actors (paper: 5e-4; 1e-3 was better held-in).
@@ -65,7 +66,7 @@ class MappoConfig(Frozen):
             policy is the baseline.
     """
 
-    name: Literal["mappo", "ippo"] = "mappo"
+    name: Literal["mappo", "ippo", "ppo"] = "mappo"
     net: FeedForward = NetConfig()
     actor_lr: float = Field(default=1e-3, gt=0)
     critic_lr: float = Field(default=1e-3, gt=0)
@@ -86,6 +87,11 @@ class MappoConfig(Frozen):
     sigma_range: tuple[float, float] = (0.02, 1.0)
     sigma_hidden: tuple[int, ...] = ()
     last_gain: float = Field(default=0.01, gt=0)
+
+    @property
+    def is_joint(self) -> bool:
+        """Whether one controller acts for all agents."""
+        return self.name == "ppo"
 
 
 class Mappo:
@@ -113,7 +119,7 @@ class Mappo:
         self.generator = generator
         self.updates = 0  # gradient steps
         agents, knobs = baseline.shape
-        self.is_central = config.name == "mappo"
+        self.is_central = config.name != "ippo"
         self.judged = 1 if config.is_team and self.is_central else agents
         self.actor = TeamActor(
             spec.obs_sizes,
@@ -145,12 +151,6 @@ class Mappo:
         self.critic_optimiser = torch.optim.Adam(
             self.critic.mlp.parameters(), lr=config.critic_lr, eps=1e-5
         )
-
-    @torch.no_grad()
-    def act(self, obs_BNF: Tensor) -> Tensor:
-        """Mean residuals (N, B, A) in [-1, 1]."""
-        residual: Tensor = self.actor(obs_BNF)
-        return residual * self.mask[:, None]
 
     @torch.no_grad()
     def explore(self, obs_BNF: Tensor, mask_BNA: Tensor) -> tuple[Tensor, Tensor, Tensor]:

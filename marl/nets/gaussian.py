@@ -1,9 +1,10 @@
-"""Gaussian policies around an actor's output: what on-policy learners explore with.
+"""Gaussian policies around an actor's output: what stochastic learners explore with.
 
 The actor (`marl.nets.actor`) gives the mean and is what is evaluated and stored; the spread lives
 here and is thrown away with training. A *latent* is what the Gaussian draws; a residual in [-1, 1]
-is made of it. Log-probabilities are those of latents: the Jacobian of the squashing is the same for
-two policies at the same latent, so it cancels in every ratio of probabilities.
+is made of it. `log_prob` is that of latents: the Jacobian of the squashing is the same for two
+policies at the same latent, so it cancels in every ratio of probabilities. `squashed_log_prob` is
+that of residuals, for learners whose objective holds the entropy itself.
 """
 # ruff: noqa: N803 - dimension letters as suffixes (obs_NBF), legend in marl/algos/base.py
 
@@ -70,6 +71,17 @@ def log_prob(latent: Tensor, mean: Tensor, log_sigma: Tensor, mask: Tensor) -> T
     """Log-density of latents, summed over the last dimension's knobs where `mask` is one."""
     error = (latent - mean) * torch.exp(-log_sigma)
     return ((-0.5 * error.square() - log_sigma - _HALF_LOG_2PI) * mask).sum(-1)
+
+
+def squashed_log_prob(latent: Tensor, mean: Tensor, log_sigma: Tensor, mask: Tensor) -> Tensor:
+    """Log-density of the residuals tanh(latent), summed over the last dimension's masked knobs.
+
+    log π(u) = log N(x; μ, σ²) − Σ log(1 − tanh²(x)) (Haarnoja et al. 2018, arXiv:1801.01290,
+    appendix C, eq. 21), the second term as 2 (log 2 − x − softplus(−2x)), which stays finite where
+    tanh rounds to one.
+    """
+    slope = 2 * (math.log(2) - latent - nn.functional.softplus(-2 * latent))
+    return log_prob(latent, mean, log_sigma, mask) - (slope * mask).sum(-1)
 
 
 def entropy(log_sigma: Tensor, mask: Tensor) -> Tensor:

@@ -63,6 +63,11 @@ def onnx_model(stored: StoredPolicy) -> onnx.ModelProto:
         PolicyFileError: actors of a kind that is not exported.
     """
     actor = stored.actor
+    if stored.card.is_joint:
+        raise PolicyFileError(
+            f"{stored.card.learner} is one controller for all agents; only policies whose agents "
+            "decide by themselves are exported"
+        )
     _refuse_other_kinds(actor)
     agents, features = actor.norm.mean.shape
     knobs = actor.baseline.shape[1]

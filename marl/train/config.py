@@ -6,16 +6,19 @@ from pydantic import Field, TypeAdapter, model_validator
 
 from marl.algos.exploration import NoiseKind
 from marl.algos.first_order import FirstOrderConfig
+from marl.algos.hindsight import HindsightLearnerConfig
 from marl.algos.maddpg import MaddpgConfig
 from marl.algos.mappo import MappoConfig
 from marl.algos.qmix import QmixConfig
+from marl.algos.sac_config import SacConfig
 from marl.frozen import Frozen
 from marl.replay.hindsight import HindsightConfig
 from marl.replay.prioritised import PriorityConfig
 from marl.train.curriculum import CurriculumConfig
 
 LearnerConfig = Annotated[
-    MaddpgConfig | MappoConfig | FirstOrderConfig | QmixConfig, Field(discriminator="name")
+    MaddpgConfig | SacConfig | MappoConfig | FirstOrderConfig | HindsightLearnerConfig | QmixConfig,
+    Field(discriminator="name"),
 ]
 _LEARNERS: Final[TypeAdapter[LearnerConfig]] = TypeAdapter(LearnerConfig)
 
@@ -63,7 +66,8 @@ class TrainConfig(Frozen):
             and most deadlines, without the variance of a whole day.
         n_step: decisions of reward before the bootstrap; one, because more would count the noise
             of the decisions that follow.
-        noise: exploration on residuals, see marl.algos.exploration.
+        noise: exploration on residuals, see marl.algos.exploration; soft actor-critics and
+            on-policy learners draw from their own policies instead.
         noise_sigma: its standard deviation at the start, in residual units ([-1, 1] is the range).
         noise_sigma_end: the same at the end; linear in between.
         noise_theta: share of an Ornstein–Uhlenbeck process forgotten per decision.

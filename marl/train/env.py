@@ -10,6 +10,7 @@ from typing import Any, Protocol, cast
 from torch import Tensor
 
 from marl.algos.base import TeamSpec
+from marl.algos.joint import joint_spec
 from marl.nets.sequence import find_sequence
 
 
@@ -94,16 +95,20 @@ def twin(env: BatchedEnv, make_env: MakeEnv, seed: int) -> BatchedEnv:
     return other
 
 
-def team_spec(env: BatchedEnv, state_size: int) -> TeamSpec:
-    """Sizes of an environment's observations and actions; critics see `state_size` features."""
+def team_spec(env: BatchedEnv, state_size: int, *, is_joint: bool = False) -> TeamSpec:
+    """Sizes of an environment's observations and actions; critics see `state_size` features.
+
+    One controller has all of them where `is_joint`.
+    """
     names: Mapping[str, Sequence[str]] = getattr(env, "observation_names", {})
-    return TeamSpec(
+    team = TeamSpec(
         agents=tuple(env.agents),
         obs_sizes=tuple(int(env.observation_spec[agent].shape[0]) for agent in env.agents),
         action_sizes=tuple(int(env.action_spec[agent].shape[0]) for agent in env.agents),
         state_size=state_size,
         layouts=tuple(find_sequence(names.get(agent, ())) for agent in env.agents),
     )
+    return joint_spec(team) if is_joint else team
 
 
 def open_knobs(env: BatchedEnv, spec: TeamSpec, hold_steps: int) -> Tensor:

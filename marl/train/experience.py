@@ -8,7 +8,7 @@ Collecting steps belongs to `marl.train.trainer`, buffers to `marl.replay`, retu
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -48,6 +48,34 @@ def choice_fields(spec: TeamSpec) -> dict[str, int]:
         "reward": 1,
         "end": 2,  # terminated, truncated
     }
+
+
+class AnyExperience(Protocol):
+    """What `marl.train.trainer` asks of a run's experience, whatever it draws and makes of it."""
+
+    def add(self, block: Mapping[str, Tensor]) -> None:
+        """Store one step of all clouds."""
+        ...
+
+    def draws(self, updates: int, done: float) -> Iterator[Any]:
+        """What to learn from in each of `updates` updates."""
+        ...
+
+    def batch(self, draw: Any) -> Any:
+        """The learner's batch of a draw."""
+        ...
+
+    def rate(self, draw: Any, batch: Any, error_B: Tensor) -> None:
+        """Make errors priorities."""
+        ...
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything needed to continue."""
+        ...
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue exactly from `state_dict()`."""
+        ...
 
 
 class Experience:

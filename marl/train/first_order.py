@@ -44,12 +44,17 @@ class FirstOrderTrainer:
         baseline: agent → constant action (the tuned rule) that actors depart from.
     """
 
+    config_type: type[FirstOrderConfig] = FirstOrderConfig
+    learner_type: type[FirstOrder] = FirstOrder
+
     def __init__(
         self, config: TrainConfig, make_env: MakeEnv, baseline: Mapping[str, Sequence[float]]
     ) -> None:
         learner: object = config.learner
-        if not isinstance(learner, FirstOrderConfig):
-            raise TypeError(f"expected a FirstOrderConfig as learner; got {type(learner).__name__}")
+        if not isinstance(learner, self.config_type):
+            raise TypeError(
+                f"expected a {self.config_type.__name__} as learner; got {type(learner).__name__}"
+            )
         decisions = config.epoch_steps // config.hold_steps
         if decisions % learner.window:
             raise ValueError(
@@ -73,7 +78,7 @@ class FirstOrderTrainer:
             )
             for agent in self.spec.agents
         }
-        self.learner = FirstOrder(
+        self.learner = self.learner_type(
             learner,
             self.spec,
             self.spec.pack_vector(baseline),

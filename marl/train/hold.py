@@ -61,7 +61,7 @@ def held_step(
         steps += is_running
         if has_terms:
             names = reward_terms(step.info)
-            told += [torch.stack([step.info[name].mean() for name in names])] if names else []
+            told += [torch.stack([step.info[name] for name in names]).mean(1)] if names else []
         for agent in env.agents:
             totals[agent] += torch.where(is_running, step.reward[agent], 0.0)
         terminated |= step.terminated & is_running

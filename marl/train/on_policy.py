@@ -50,13 +50,13 @@ class OnPolicyTrainer:
                 f"critic_horizon is {config.critic_horizon}, but {type(self.env).__name__} has no "
                 "future(horizon) to show; set critic_horizon=0"
             )
-        self.spec = team_spec(self.env, self._state().shape[1])
+        self.spec = team_spec(self.env, self._state().shape[1], is_joint=learner.is_joint)
         self.device = self.env.state().device
         self.baseline_actions = {
             agent: torch.tensor([list(baseline[agent])], device=self.device).expand(
                 config.num_envs, -1
             )
-            for agent in self.spec.agents
+            for agent in self.env.agents
         }
         self.learner = Mappo(
             learner,
@@ -114,10 +114,10 @@ class OnPolicyTrainer:
                 self.env, self.spec.unpack_actions(action), config.hold_steps, has_terms=True
             )
             terms.append(step.terms)
-            reward = earned = self._rewards(step)
+            reward = earned = self.spec.pack_rewards(step.reward)
             if self.shadow is not None:
                 beside = held_step(self.shadow, self.baseline_actions, config.hold_steps)
-                reward = earned - self._rewards(beside)
+                reward = earned - self.spec.pack_rewards(beside.reward)
             if self.learner.config.is_team:
                 reward = reward.mean(1, keepdim=True).expand(-1, len(self.spec.agents))
             next_obs = self.spec.pack_obs(step.obs)
@@ -162,10 +162,6 @@ class OnPolicyTrainer:
         """Continue exactly from `state_dict()`."""
         self.epoch = int(state["epoch"])
         self.learner.load_state_dict(state["learner"])
-
-    def _rewards(self, step: HeldStep) -> Tensor:
-        """(B, N)."""
-        return torch.stack([step.reward[agent] for agent in self.spec.agents], 1)
 
     def _state(self) -> Tensor:
         """(B, S) what central critics see: the state, its difference to the baseline's, the future.

@@ -17,6 +17,7 @@ from safetensors.torch import load_file, safe_open, save_file
 from torch import Tensor
 
 from marl.algos.base import TeamSpec
+from marl.algos.joint import joint_spec
 from marl.files import staged
 from marl.frozen import Frozen
 from marl.nets.actor import TeamActor
@@ -43,6 +44,7 @@ class PolicyCard(Frozen):
         face: "continuous": its networks are residual actors; "moves": utilities of moves of knobs
             between levels (`marl.train.moves`).
         agents: names, in stacking order.
+        is_joint: whether one controller acts for all of them.
         observation_fields: agent → names of its inputs, in order.
         knobs: agent → names of its actions, in order.
         baseline: agent → the baseline action it departs from, in [-1, 1].
@@ -61,6 +63,7 @@ class PolicyCard(Frozen):
     learner: str
     face: Literal["continuous", "moves"] = "continuous"
     agents: tuple[str, ...]
+    is_joint: bool = False
     observation_fields: dict[str, tuple[str, ...]]
     knobs: dict[str, tuple[str, ...]]
     baseline: dict[str, tuple[float, ...]]
@@ -82,13 +85,14 @@ class PolicyCard(Frozen):
 
     def spec(self) -> TeamSpec:
         """Sizes of the world (the state, which only critics see, has none)."""
-        return TeamSpec(
+        team = TeamSpec(
             agents=self.agents,
             obs_sizes=tuple(len(self.observation_fields[agent]) for agent in self.agents),
             action_sizes=tuple(len(self.knobs[agent]) for agent in self.agents),
             state_size=0,
             layouts=tuple(find_sequence(self.observation_fields[agent]) for agent in self.agents),
         )
+        return joint_spec(team) if self.is_joint else team
 
 
 @dataclass(frozen=True)
@@ -122,7 +126,8 @@ class StoredPolicy:
         """What each agent decides by: agent → name → (B,) weight, for observations (B, F_i).
 
         Names are observation fields or, of transformers, the list's slots ("request3"); agents
-        without a list have none. Weights are means over heads (`TeamActor.attention`).
+        without a list have none. One controller sees "<agent>.<field>" of all. Weights are means
+        over heads (`TeamActor.attention`).
 
         Raises:
             TypeError: the networks have no attention.
@@ -130,8 +135,13 @@ class StoredPolicy:
         spec = self.card.spec()
         weights_NBF = self.actor.attention(spec.pack_obs(obs))  # noqa: N806 - as in base.py
         told: dict[str, dict[str, Tensor]] = {}
-        for agent, layout, rows in zip(self.card.agents, spec.layouts, weights_NBF, strict=True):
-            names: Sequence[str] = self.card.observation_fields[agent]
+        fields: Mapping[str, Sequence[str]] = self.card.observation_fields
+        if self.card.is_joint:
+            joined = [f"{a}.{name}" for a in self.card.agents for name in fields[a]]
+            fields = {spec.agents[0]: joined}
+        layouts = spec.layouts or (None,) * len(spec.agents)
+        for agent, layout, rows in zip(spec.agents, layouts, weights_NBF, strict=True):
+            names = fields[agent]
             if self.card.net.kind == "transformer":
                 names = layout.slots if layout else ()
             told[agent] = dict(zip(names, rows.unbind(1), strict=False))  # the rest is padding

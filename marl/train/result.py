@@ -70,22 +70,23 @@ def store_result(run: Run, folder: Path) -> TrainResult:
     # The run's own settings: a trainer's may have smaller steps after a retry.
     config, baseline = run.inputs.config, run.inputs.baseline
     trainer, record = run.trainer, run.record
-    spec, env = trainer.spec, trainer.env
+    team, env = trainer.spec.members, trainer.env
     best = record.curve[record.best]
     network = trainer.learner.policy()
     network.load_state_dict(record.best_actor)
-    sizes = dict(zip(spec.agents, spec.obs_sizes, strict=True))
-    knobs = dict(zip(spec.agents, spec.action_sizes, strict=True))
+    sizes = dict(zip(team.agents, team.obs_sizes, strict=True))
+    knobs = dict(zip(team.agents, team.action_sizes, strict=True))
     levels = config.learner.levels if isinstance(config.learner, QmixConfig) else 0
     card = PolicyCard.model_validate(
         {
             "learner": config.policy_name,
             "face": "moves" if levels else "continuous",
             "levels": levels,
-            "agents": spec.agents,
+            "agents": team.agents,
+            "is_joint": team is not trainer.spec,
             "observation_fields": field_names(env, "observation_names", sizes),
             "knobs": field_names(env, "action_names", knobs),
-            "baseline": {agent: tuple(map(float, baseline[agent])) for agent in spec.agents},
+            "baseline": {agent: tuple(map(float, baseline[agent])) for agent in team.agents},
             "residual_bound": config.learner.residual_bound,
             "hold_steps": config.hold_steps,
             "net": config.learner.net,

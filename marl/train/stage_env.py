@@ -6,6 +6,7 @@ belongs to `curriculum`.
 
 import copy
 import dataclasses
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -185,10 +186,10 @@ class StageRollout:
             ]
         )
 
-    def fade(self, share: float) -> None:
-        """Let only `share` of later gradients reach what came before."""
+    def fade(self, share: float, limit: float = math.inf) -> None:
+        """Let only `share` of later gradients reach what came before, each at most `limit`."""
         for rollout in self._rollouts:
-            rollout.fade(share)
+            rollout.fade(share, limit)
 
     def fork(self) -> "StageRollout":
         """An independent copy."""

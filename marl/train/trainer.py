@@ -9,15 +9,22 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from marl.algos.base import TeamSpec
 from marl.algos.exploration import exploration
 from marl.algos.maddpg import Maddpg, MaddpgConfig
+from marl.algos.sac import Sac
+from marl.algos.sac_config import SacConfig
+from marl.algos.sac_gru import RecurrentSac
+from marl.algos.soft_actor_critic import SoftActorCritic
+from marl.nets.actor import forget
 from marl.train.config import TrainConfig
 from marl.train.env import MakeEnv, team_spec, twin
-from marl.train.experience import Experience, replay_fields
+from marl.train.experience import AnyExperience, Experience, replay_fields
 from marl.train.goals import goals_of
 from marl.train.held_in import HELD_IN_SEED, held_in_rewards, refuse_divergence
 from marl.train.hold import held_step
 from marl.train.seeding import derive_seed
+from marl.train.sequences import SequenceExperience
 
 
 class Trainer:
@@ -32,10 +39,11 @@ class Trainer:
     def __init__(
         self, config: TrainConfig, make_env: MakeEnv, baseline: Mapping[str, Sequence[float]]
     ) -> None:
-        if not isinstance(config.learner, MaddpgConfig):
-            raise TypeError(f"expected a MaddpgConfig; got {type(config.learner).__name__}")
+        learner = config.learner
+        if not isinstance(learner, MaddpgConfig | SacConfig):
+            raise TypeError(f"expected a MaddpgConfig or a SacConfig; got {type(learner).__name__}")
         self.config = config
-        self.is_team = config.learner.is_team
+        self.is_team = learner.is_team
         seed = derive_seed(config.seed, "env")
         self.env = make_env(config.num_envs, seed)
         self.held_in_env = make_env(config.evaluate_envs, HELD_IN_SEED)
@@ -48,16 +56,16 @@ class Trainer:
                 f"critic_horizon is {config.critic_horizon}, but {type(self.env).__name__} has no "
                 "future(horizon) to show; set critic_horizon=0"
             )
-        self.spec = team_spec(self.env, self._state().shape[1])
+        self.spec = team_spec(self.env, self._state().shape[1], is_joint=learner.is_joint)
         self.device = self.env.state().device
         self.baseline_actions = {
             agent: torch.tensor([list(baseline[agent])], device=self.device).expand(
                 config.num_envs, -1
             )
-            for agent in self.spec.agents
+            for agent in self.env.agents
         }
-        self.learner = Maddpg(
-            config.learner,
+        self.learner = _new_learner(
+            learner,
             self.spec,
             self.spec.pack_vector(baseline),
             self._generator("learner"),
@@ -71,15 +79,11 @@ class Trainer:
             config.noise_theta,
             self._generator("noise"),
         )
+        self.memory: Tensor | None = None  # the actors', while an epoch lasts
+        if config.hindsight is not None and learner.is_joint:
+            raise ValueError(f"hindsight knows where each agent's goal is, not {learner.name}'s")
         self.goals = None if config.hindsight is None else goals_of(self.env, self.spec)
-        self.experience = Experience(
-            config,
-            len(self.spec.agents),
-            replay_fields(self.spec, self.goals),
-            self._generator("replay"),
-            self.device,
-            self.goals,
-        )
+        self.experience = self._new_experience(learner)
         self.epoch = 0  # finished epochs
 
     @property
@@ -99,6 +103,7 @@ class Trainer:
         if self.shadow is not None:
             self.shadow = twin(self.env, self.make_env, seed)
         self.noise.reset()
+        self.memory = self.learner.actor.begin(config.num_envs)
         is_learning = self.epoch >= config.warmup_epochs
         done = self.epoch / max(config.epochs - 1, 1)
         sigma = config.noise_sigma + (config.noise_sigma_end - config.noise_sigma) * done
@@ -150,15 +155,19 @@ class Trainer:
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """One noisy step of all clouds into the buffer; next observations and what to log."""
         state = self._state()
-        noise = self.noise.sample(sigma, self.learner.actor, obs_BNF)
-        residual = self.learner.act(obs_BNF, noise)
+        if isinstance(self.learner, SoftActorCritic):
+            residual, self.memory = self.learner.explore(obs_BNF, self.memory)
+        else:
+            noise = self.noise.sample(sigma, self.learner.actor, obs_BNF)
+            residual = self.learner.act(obs_BNF, noise)
         action = self.learner.actor.action(residual)
         hold = self.config.hold_steps
         step = held_step(self.env, self.spec.unpack_actions(action), hold, has_terms=True)
-        reward = earned = torch.stack([step.reward[agent] for agent in self.spec.agents], 1)
+        self.memory = forget(self.memory, step.terminated | step.truncated)
+        reward = earned = self.spec.pack_rewards(step.reward)
         if self.shadow is not None:
             beside = held_step(self.shadow, self.baseline_actions, hold).reward
-            reward = earned - torch.stack([beside[agent] for agent in self.spec.agents], 1)
+            reward = earned - self.spec.pack_rewards(beside)
         if self.is_team:  # before it is normalised, so that the mean is the mean
             reward = reward.mean(1, keepdim=True).expand(-1, len(self.spec.agents))
         # The epoch's last step is a truncation for the learner: the next reset cuts the episode.
@@ -202,5 +211,34 @@ class Trainer:
             parts.append(self.env.future(self.config.critic_horizon))  # type: ignore[attr-defined]
         return torch.cat(parts, 1)
 
+    def _new_experience(self, learner: MaddpgConfig | SacConfig) -> AnyExperience:
+        generator = self._generator("replay")
+        if isinstance(learner, SacConfig) and learner.has_memory:
+            return SequenceExperience(
+                self.config,
+                self.spec,
+                sequence=learner.sequence,
+                burn_in=learner.burn_in,
+                generator=generator,
+                device=self.device,
+            )
+        fields = replay_fields(self.spec, self.goals)
+        return Experience(
+            self.config, len(self.spec.agents), fields, generator, self.device, self.goals
+        )
+
     def _generator(self, purpose: str) -> torch.Generator:
         return torch.Generator().manual_seed(derive_seed(self.config.seed, purpose))
+
+
+def _new_learner(
+    config: MaddpgConfig | SacConfig,
+    spec: TeamSpec,
+    baseline: Tensor,
+    generator: torch.Generator,
+    device: torch.device | str,
+) -> Maddpg | SoftActorCritic[Any]:
+    if isinstance(config, MaddpgConfig):
+        return Maddpg(config, spec, baseline, generator, device)
+    learner = RecurrentSac if config.has_memory else Sac
+    return learner(config, spec, baseline, generator, device)

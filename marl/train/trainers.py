@@ -7,6 +7,7 @@ from torch import Tensor
 
 from marl.algos.base import TeamSpec
 from marl.algos.first_order import FirstOrderConfig
+from marl.algos.hindsight import HindsightLearnerConfig
 from marl.algos.maddpg import MaddpgConfig
 from marl.algos.mappo import MappoConfig
 from marl.algos.qmix import QmixConfig
@@ -16,6 +17,7 @@ from marl.train.config import TrainConfig
 from marl.train.discrete import DiscreteTrainer
 from marl.train.env import BatchedEnv, MakeEnv
 from marl.train.first_order import FirstOrderTrainer
+from marl.train.hindsight import HindsightTrainer
 from marl.train.on_policy import OnPolicyTrainer
 from marl.train.trainer import Trainer
 
@@ -95,6 +97,8 @@ def build_trainer(
         )
     if isinstance(config.learner, MappoConfig):
         return OnPolicyTrainer(config, make_env, baseline)
+    if isinstance(config.learner, HindsightLearnerConfig):
+        return HindsightTrainer(config, make_env, baseline)
     if isinstance(config.learner, FirstOrderConfig):
         return FirstOrderTrainer(config, make_env, baseline)
     if isinstance(config.learner, QmixConfig):

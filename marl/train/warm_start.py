@@ -35,18 +35,19 @@ def start_from(trainer: AnyTrainer, baseline: Mapping[str, Sequence[float]], tea
             difference. Or the learner has no actors to give weights to.
         PolicyFileError: the file is no usable policy.
     """
-    config, spec, learner = trainer.config, trainer.spec, trainer.learner
+    config, team, learner = trainer.config, trainer.spec.members, trainer.learner
     take_over = getattr(learner, "load_actor", None)
     if take_over is None:
         raise ValueError(f"{config.learner.name} cannot start from another learner's actors")
     stored = load_policy_file(teacher)
-    sizes = dict(zip(spec.agents, spec.obs_sizes, strict=True))
-    knobs = dict(zip(spec.agents, spec.action_sizes, strict=True))
+    sizes = dict(zip(team.agents, team.obs_sizes, strict=True))
+    knobs = dict(zip(team.agents, team.action_sizes, strict=True))
     ours = {
-        "agents": spec.agents,
+        "agents": team.agents,
+        "is_joint": team is not trainer.spec,
         "observation_fields": field_names(trainer.env, "observation_names", sizes),
         "knobs": field_names(trainer.env, "action_names", knobs),
-        "baseline": {agent: tuple(map(float, baseline[agent])) for agent in spec.agents},
+        "baseline": {agent: tuple(map(float, baseline[agent])) for agent in team.agents},
         "hold_steps": config.hold_steps,
         **actor_settings(config.learner),
     }

@@ -9,7 +9,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,19 +28,20 @@ _AGENTS = 4
 _JAX_STEPS = 25  # steps of one compiled rollout
 
 
-def install(name: str, into: Path, uv: str) -> str | None:
-    """Install one peer into `into`/name unless it is there.
+def install(name: str, into: Path, uv: str, packages: Sequence[str] = ()) -> str | None:
+    """Install one peer, `packages` or what is pinned above, into `into`/name unless it is there.
 
     Returns:
         None, or why it could not be installed.
     """
-    folder, wanted = into / name, "\n".join(PINNED[name])
+    packages = packages or PINNED[name]
+    folder, wanted = into / name, "\n".join(packages)
     marker = folder / "installed.txt"
     if marker.is_file() and marker.read_text() == wanted:
         return None
     folder.mkdir(parents=True, exist_ok=True)
     command = [uv, "pip", "install", "--quiet", "--python", sys.executable, "--target", str(folder)]
-    result = subprocess.run([*command, *PINNED[name]], capture_output=True, text=True, check=False)
+    result = subprocess.run([*command, *packages], capture_output=True, text=True, check=False)
     if result.returncode != 0:
         return (result.stderr.strip() or "uv said nothing").splitlines()[-1]
     marker.write_text(wanted)

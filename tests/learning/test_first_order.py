@@ -12,9 +12,9 @@ from scipy.stats import gamma as gamma_distribution
 
 from marl.algos.first_order import FirstOrderConfig
 from marl.nets.config import NetConfig
-from marl.train.config import TrainConfig
-from marl.train.first_order import FirstOrderTrainer
+from marl.train.config import TrainConfig, learner_named
 from marl.train.smooth_rollout import faded
+from marl.train.trainers import build_trainer
 from tests.learning.lq_team import A, B, LqTeam, Q, R, mean_reward, optimal_gain
 
 
@@ -61,7 +61,7 @@ def trained(learner, make_env, baseline, **settings):
     config = TrainConfig(
         evaluate_envs=8, critic_horizon=0, is_relative=False, hold_steps=1, **settings
     )
-    trainer = FirstOrderTrainer(config.model_copy(update={"learner": learner}), make_env, baseline)
+    trainer = build_trainer(config.model_copy(update={"learner": learner}), make_env, baseline)
     while trainer.epoch < config.epochs:
         trainer.run_epoch()
     return trainer
@@ -81,20 +81,23 @@ def decide(trainer):
 @pytest.mark.parametrize("seed", [0, 1, 2])
 @pytest.mark.parametrize(
     ("name", "window", "discount"),
-    [("apg", 25, "gradient"), ("shac", 5, "gradient"), ("shac", 5, "reward")],
+    [
+        ("apg", 25, "gradient"),
+        ("shac", 5, "gradient"),
+        ("shac", 5, "reward"),
+        ("hindsight", 5, "gradient"),
+    ],
 )
 def test_a_linear_quadratic_team_reaches_its_optimum(name, window, discount, seed):
-    learner = FirstOrderConfig(
-        name=name,
-        window=window,
-        discount=discount,
-        residual_bound=1.0,
-        actor_lr=5e-3,
-        critic_steps=4,
+    """Hindsight too: the best decision is linear in the noise to come, so plans' mean is best."""
+    more = {"plan_steps": 24, "lookahead": 5} if name == "hindsight" else {"critic_steps": 4}
+    learner = learner_named(
+        name, window=window, discount=discount, residual_bound=1.0, actor_lr=5e-3, **more
     )
+    epochs = {"apg": 100, "hindsight": 14}.get(name, 24)
     trainer = trained(
         learner, SmoothLqTeam, {"controller_0": [0.0], "controller_1": [0.0, 0.0]},
-        seed=seed, epochs=100 if name == "apg" else 24, epoch_steps=25, num_envs=64, gamma=0.95,
+        seed=seed, epochs=epochs, epoch_steps=25, num_envs=64, gamma=0.95,
     )  # fmt: skip
     gain = optimal_gain()
     best = mean_reward(

@@ -259,7 +259,7 @@ def test_a_team_finds_the_joint_optimum_of_a_coupled_game(name, seed):
         of.update(seen, 0.9)
         of.observe(seen)
     seen = rollout(of, reward, steps=1, clouds=2000, seed=999 + seed)
-    mean = of.act(seen.obs_TBNF[0]).transpose(0, 1)[None]
+    mean = (of.actor(seen.obs_TBNF[0]) * of.mask[:, None]).transpose(0, 1)[None]
     x = seen.obs_TBNF[..., 1, 2]
     best = torch.stack([torch.full_like(x, 0.1), 0.1 - x / 8], -1)[..., None]
     short = float((reward(seen.obs_TBNF, best) - reward(seen.obs_TBNF, mean)).mean())

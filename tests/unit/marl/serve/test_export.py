@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import onnx
@@ -98,6 +99,9 @@ def test_actors_of_another_kind_are_refused():
     for kind in ("attention", "gru"):
         with pytest.raises(PolicyFileError, match=f"net.kind 'mlp' are exported.*{kind!r}"):
             onnx_model(policy(kind=kind))
+    joint = replace(policy(), card=policy().card.model_copy(update={"is_joint": True}))
+    with pytest.raises(PolicyFileError, match="one controller for all agents"):
+        onnx_model(joint)
 
 
 def test_a_model_that_decides_otherwise_is_not_written(tmp_path, monkeypatch):

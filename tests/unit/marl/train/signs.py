@@ -95,7 +95,7 @@ class SignsRollout:
         self.env.t += 1
         return reward
 
-    def fade(self, share):
+    def fade(self, share, limit=0.0):
         pass
 
     def fork(self):

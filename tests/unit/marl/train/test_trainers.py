@@ -12,6 +12,7 @@ from marl.train.config import TrainConfig, learner_named, learner_names
 from tests.unit.marl.train.conftest import Log
 
 STEPS = 24
+SOFT = ("sac", "masac", "isac", "sac_gru", "masac_gru", "isac_gru")
 
 
 def make_env(num_envs, seed):
@@ -21,6 +22,8 @@ def make_env(num_envs, seed):
 @pytest.mark.parametrize("name", learner_names())
 def test_a_learner_trains_on_the_cloud_and_its_policy_plays(name, tmp_path):
     learner = learner_named(name)
+    if name in SOFT:
+        learner = learner.model_copy(update={"actor_warmup": 1})
     if name in ("apg", "shac"):
         learner = learner.model_copy(update={"window": 1})
     config = TrainConfig(
@@ -44,6 +47,7 @@ def test_a_learner_trains_on_the_cloud_and_its_policy_plays(name, tmp_path):
     assert [point.epoch for point in result.summary.curve] == [0, 1, 2]
     assert result.summary.curve[0].gain == pytest.approx(0.0, abs=0.02)  # it starts at the rule
     policy = load_policy(result.policy_path)
+    assert policy.card.is_joint == (name in ("sac", "sac_gru", "ppo"))
     rows = play_episodes(policy, make_env, 2, 0, Labels("mixed_cyclical", False, True))
     assert rows["reward"].is_finite().all()
     again = loop.train(config, make_env, baseline, tmp_path)
