@@ -49,7 +49,7 @@ def test_the_first_policy_is_the_teachers_to_the_bit(teacher, tmp_path, name):
     assert all(torch.equal(mine[key], value) for key, value in taught.items())
     if hasattr(trainer.learner, "target_actor"):
         for key, value in trainer.learner.target_actor.state_dict().items():
-            assert torch.equal(value, taught[f"mlp.{key}"])
+            assert torch.equal(value, taught[f"net.{key}"])
     result = train(config, PLUS, BASELINE, tmp_path, teacher=teacher.policy_path)
     first = result.summary.curve[0]
     assert (first.reward, first.gain) == (teacher.summary.best.reward, teacher.summary.best.gain)
