@@ -31,7 +31,9 @@ def test_teachers_come_first_and_pupils_are_built_like_them():
                 ),
                 "mappo": TrainingPlan(steps=10**6),
                 "wide_apg": TrainingPlan(
-                    learner="apg", steps=10**6, settings={"learner": {"hidden": (128, 128)}}
+                    learner="apg",
+                    steps=10**6,
+                    settings={"learner": {"net": {"hidden": (128, 128)}}},
                 ),
             },
             seeds=1,
@@ -42,9 +44,9 @@ def test_teachers_come_first_and_pupils_are_built_like_them():
     assert (pupil.warm_start, pupil.noise_sigma, pupil.patience) == ("wide_apg", 0.1, 5)
     assert pupil.learner.name == "maddpg"
     assert pupil.learner.actor_lr == 1e-5
-    for setting in ("hidden", "has_layer_norm", "residual_bound"):
+    for setting in ("net", "residual_bound"):
         assert getattr(pupil.learner, setting) == getattr(teacher.learner, setting)
-    assert teacher.learner.hidden == (128, 128)
+    assert teacher.learner.net.hidden == (128, 128)
 
 
 def test_a_curriculum_is_a_setting():
