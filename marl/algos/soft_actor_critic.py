@@ -195,7 +195,7 @@ class SoftActorCritic(ABC, Generic[BatchT]):
             "actor_loss": loss.detach() / self.judges,
             "actor_grad_norm": norms.mean(),
             "residual_rms": torch.tanh(mean.detach()).square().mean().sqrt(),
-            "sigma": (log_sigma.detach().exp() * self.mask[:, None]).sum((0, 2)).mean()
+            "exploration/sigma": (log_sigma.detach().exp().mean(1) * self.mask).sum()
             / self.mask.sum(),
             "entropy_per_knob": -(log_prob.detach().mean(1) / self.mask.sum(1)).mean(),
             "alpha": self.alpha.mean(),
