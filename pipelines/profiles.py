@@ -12,6 +12,24 @@ from assets.resources import Profile, TrainingPlan
 # whose trembling knobs would cost more than quicker decisions bring.
 EVERY_STEP: Final = {"hold_steps": 1, "gamma": 0.98}
 
+# MADDPG from APG's actors, on the exact clouds: steps so small that it refines and does not wander
+# (actor steps of 1e-5 gained for an epoch and then lost more than that).
+_REFINED: Final = TrainingPlan(
+    learner="maddpg",
+    steps=600_000,
+    clouds=256,
+    warm_start="apg",
+    settings={
+        "hold_steps": 1,
+        "gamma": 0.9,
+        "noise_sigma": 0.05,
+        "noise_sigma_end": 0.05,
+        "noise_theta": 0.1,
+        "updates_per_step": 4,
+        "learner": {"actor_lr": 2e-6, "actor_noise": 0.1},
+    },
+)
+
 PROFILES: Final = {
     # Minutes on 2 cores: proves the way from trace to Terraform, and that learning pays.
     "quick": Profile(
@@ -42,17 +60,18 @@ PROFILES: Final = {
         embedded_machines=200,
         episode_steps=288,
         training={
-            "maddpg": TrainingPlan(steps=20_000_000),
-            "apg": TrainingPlan(steps=2_500_000, clouds=256, settings=EVERY_STEP),
+            "maddpg": TrainingPlan(steps=3_000_000),
+            "apg": TrainingPlan(steps=2_000_000, clouds=256, settings=EVERY_STEP),
+            "apg_maddpg": _REFINED,
         },
         training_seeds=3,
-        tuning_candidates=64,
-        tuning_generations=160,
-        tuning_continued=60,
-        frontier_generations=20,
+        tuning_candidates=48,
+        tuning_generations=120,
+        tuning_continued=30,
+        frontier_generations=5,
         clairvoyant_iterations=100,
-        tuning_episodes=64,
-        evaluation_episodes=256,
+        tuning_episodes=32,
+        evaluation_episodes=128,
         scenarios=["replay", "mixed_steady", "mixed_burst", "mixed_cyclical"],
     ),
     # The paper-grade run: five training seeds, as DESIGN's evaluation protocol asks.
@@ -65,6 +84,7 @@ PROFILES: Final = {
         training={
             "maddpg": TrainingPlan(steps=60_000_000),
             "apg": TrainingPlan(steps=7_500_000, clouds=256, settings=EVERY_STEP),
+            "apg_maddpg": _REFINED,
         },
         training_seeds=5,
         tuning_candidates=128,

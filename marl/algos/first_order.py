@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from marl.algos.base import TeamSpec, named_by_agent, soft_update
 from marl.algos.first_order_returns import faded_return, td_lambda_target, window_return
-from marl.algos.losses import clip_stacked_grad_norm
+from marl.algos.steps import clipped_step, shrink
 from marl.frozen import Frozen
 from marl.nets.actor import TeamActor
 from marl.nets.config import NetConfig
@@ -215,10 +215,7 @@ class FirstOrder:
 
     def anneal(self, done: float) -> None:
         """Set the optimisers' steps for the share `done` of the run that is over."""
-        factor = 1.0 + (self.config.lr_end - 1.0) * done
-        for optimiser, start in self._optimisers.values():
-            for group in optimiser.param_groups:
-                group["lr"] = start * factor
+        shrink(self._optimisers.values(), self.config.lr_end, done)
 
     def policy(self) -> TeamActor:
         """The actor to evaluate and to store."""
@@ -245,7 +242,7 @@ class FirstOrder:
         returned = summed(reward, last, self.gamma).mean() / len(reward)
         saturation = (window.logit_TNBA.square() * self.mask[:, None]).sum((1, 3)).mean()
         loss = self.config.residual_l2 * saturation - returned
-        norms = self._step(loss, self.actor.net, self.actor_optimiser)
+        norms = clipped_step(loss, self.actor_optimiser, self.config.grad_limit)
         self.updates += 1
         return {
             "actor_loss": loss.detach(),
@@ -269,7 +266,7 @@ class FirstOrder:
             order = torch.randperm(len(rows), generator=self.generator).to(rows.device)
             for part in order.chunk(self.config.critic_batches):
                 loss = (self._value(self.critic, rows[part]) - goals[part]).square().mean()
-                norms = self._step(loss, self.critic, self.critic_optimiser)
+                norms = clipped_step(loss, self.critic_optimiser, self.config.grad_limit)
                 losses.append(loss.detach())
         soft_update(self.target_critic, self.critic, self.config.tau)
         return {
@@ -282,16 +279,6 @@ class FirstOrder:
         """(...,) value of states (..., S)."""
         rows = self.state_norm(state).flatten(0, -2)
         return critic(rows)[0, :, 0].reshape(state.shape[:-1])
-
-    def _step(self, loss: Tensor, module: nn.Module, optimiser: torch.optim.Optimizer) -> Tensor:
-        """Gradient of `module` only, clipped per network, one optimiser step; norms before."""
-        parameters = list(module.parameters())
-        gradients = list(torch.autograd.grad(loss, parameters))
-        norms = clip_stacked_grad_norm(gradients, self.config.grad_limit)
-        for parameter, gradient in zip(parameters, gradients, strict=True):
-            parameter.grad = gradient
-        optimiser.step()
-        return norms
 
     def state_dict(self) -> dict[str, Any]:
         """Networks, target, optimisers, statistics, counter, random state."""

@@ -18,6 +18,7 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from marl.algos.first_order import FirstOrder, FirstOrderConfig, Window
+from marl.algos.steps import clipped_step
 
 
 class HindsightLearnerConfig(FirstOrderConfig):
@@ -83,10 +84,10 @@ class Hindsight(FirstOrder):
                 error = (torch.tanh(logit) - goal[:, rows]).square() * self.mask[:, None]
                 loss = (error.sum((0, 2)) * weight[rows]).mean()
                 saturation = (logit.square() * self.mask[:, None]).sum((0, 2)).mean()
-                norms = self._step(
+                norms = clipped_step(
                     loss + self.config.residual_l2 * saturation,
-                    self.actor.net,
                     self.actor_optimiser,
+                    self.config.grad_limit,
                 )
                 losses.append(loss.detach())
                 self.updates += 1

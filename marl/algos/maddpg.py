@@ -21,7 +21,8 @@ from torch import Tensor, nn
 
 from marl.algos.action_heads import ChoiceHead, ResidualHead
 from marl.algos.base import Batch, TeamSpec, named_by_agent, soft_update, take_over
-from marl.algos.losses import actor_loss, clip_stacked_grad_norm, critic_loss, td_target
+from marl.algos.losses import actor_loss, critic_loss, td_target
+from marl.algos.steps import clipped_step, shrink
 from marl.frozen import Frozen
 from marl.nets.actor import TeamActor
 from marl.nets.agent_critic import AttentionCritic
@@ -179,13 +180,11 @@ class Maddpg:
 
     def anneal(self, done: float) -> None:
         """Set the optimisers' steps for the share `done` of the run that is over."""
-        factor = 1.0 + (self.config.lr_end - 1.0) * done
-        for optimiser, start in (
+        steps = (
             (self.actor_optimiser, self.config.actor_lr),
             (self.critic_optimiser, self.config.critic_lr),
-        ):
-            for group in optimiser.param_groups:
-                group["lr"] = start * factor
+        )
+        shrink(steps, self.config.lr_end, done)
 
     def policy(self) -> TeamActor:
         """The actor to evaluate and to store."""
@@ -233,7 +232,7 @@ class Maddpg:
         self._error_CNB = value.detach() - target
         loss = critic_loss(value, target, batch.weight_B)
         errors = ((value.detach() - target).square() * batch.weight_B).mean((0, 2))
-        norms = self._step(loss, self.critic, self.critic_optimiser)
+        norms = clipped_step(loss, self.critic_optimiser, self.config.grad_limit)
         # Averages per network, comparable whatever the number of agents.
         return {
             "critic_loss": loss.detach() / (value.shape[0] * value.shape[1]),
@@ -257,7 +256,7 @@ class Maddpg:
         )[..., 0]
         saturation = (logits.square() * self.mask[:, None]).sum((0, 2)).mean()
         loss = actor_loss(value, batch.weight_B) + self.config.residual_l2 * saturation
-        norms = self._step(loss, self.actor.net, self.actor_optimiser)
+        norms = clipped_step(loss, self.actor_optimiser, self.config.grad_limit)
         return {
             "actor_loss": loss.detach() / self.judged,
             "actor_grad_norm": norms.mean(),
@@ -284,16 +283,6 @@ class Maddpg:
     def _split(self, value_EB1: Tensor) -> Tensor:
         """(C·N, B, 1) stacked outputs into (C, N, B); N is 1 for a team."""
         return value_EB1.squeeze(-1).unflatten(0, (self.config.critics, self.judged))
-
-    def _step(self, loss: Tensor, module: nn.Module, optimiser: torch.optim.Optimizer) -> Tensor:
-        """Gradient of `module` only, clipped per network, one optimiser step; norms before."""
-        parameters = list(module.parameters())
-        gradients = list(torch.autograd.grad(loss, parameters))
-        norms = clip_stacked_grad_norm(gradients, self.config.grad_limit)
-        for parameter, gradient in zip(parameters, gradients, strict=True):
-            parameter.grad = gradient
-        optimiser.step()
-        return norms
 
     def state_dict(self) -> dict[str, Any]:
         """Networks, targets, optimisers, statistics, counter, random state."""

@@ -17,10 +17,10 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from marl.algos.base import TeamSpec, named_by_agent
-from marl.algos.losses import clip_stacked_grad_norm
 from marl.algos.ppo_losses import clipped_surrogate, value_loss
 from marl.algos.returns import gae
 from marl.algos.rollout import Rollout
+from marl.algos.steps import clipped_step, shrink
 from marl.frozen import Frozen
 from marl.nets.actor import TeamActor
 from marl.nets.config import FeedForward, NetConfig
@@ -172,13 +172,11 @@ class Mappo:
 
     def anneal(self, done: float) -> None:
         """Set the optimisers' steps for the share `done` of the run that is over."""
-        factor = 1.0 + (self.config.lr_end - 1.0) * done
-        for optimiser, start in (
+        steps = (
             (self.actor_optimiser, self.config.actor_lr),
             (self.critic_optimiser, self.config.critic_lr),
-        ):
-            for group in optimiser.param_groups:
-                group["lr"] = start * factor
+        )
+        shrink(steps, self.config.lr_end, done)
 
     def policy(self) -> TeamActor:
         """The actor to evaluate and to store."""
@@ -222,7 +220,9 @@ class Mappo:
                 )
                 measured = {
                     "critic_loss": loss.detach() / self.judged,
-                    "critic_grad_norm": self._step(loss, self.critic_optimiser).mean(),
+                    "critic_grad_norm": clipped_step(
+                        loss, self.critic_optimiser, self.config.grad_limit
+                    ).mean(),
                 }
                 if not is_critic_only:
                     measured |= self._update_actor(
@@ -282,7 +282,7 @@ class Mappo:
         spread = entropy(log_sigma, mask)
         if self.config.entropy_weight:
             loss = loss - self.config.entropy_weight * spread.mean(0).sum()
-        norms = self._step(loss, self.actor_optimiser)
+        norms = clipped_step(loss, self.actor_optimiser, self.config.grad_limit)
         agents, spread = self.spec.agents, spread.detach()
         return {
             "actor_loss": loss.detach() / len(self.mask),
@@ -309,16 +309,6 @@ class Mappo:
             seen = self.actor.norm(obs_BNF).transpose(0, 1)
         value: Tensor = self.critic(seen)
         return value
-
-    def _step(self, loss: Tensor, optimiser: torch.optim.Optimizer) -> Tensor:
-        """One optimiser step, gradients clipped per network; (E,) norms before."""
-        parameters = [one for group in optimiser.param_groups for one in group["params"]]
-        gradients = list(torch.autograd.grad(loss, parameters))
-        norms = clip_stacked_grad_norm(gradients, self.config.grad_limit)
-        for parameter, gradient in zip(parameters, gradients, strict=True):
-            parameter.grad = gradient
-        optimiser.step()
-        return norms
 
     def state_dict(self) -> dict[str, Any]:
         """Networks, optimisers, statistics, counter, random state."""

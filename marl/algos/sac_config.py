@@ -59,7 +59,7 @@ class SacConfig(Frozen):
     tau: float = Field(default=0.005, gt=0, le=1)
     residual_bound: float = Field(default=0.4, gt=0, le=2)
     is_team: bool = True
-    alpha: float = Field(default=0.01, gt=0)
+    alpha: float = Field(default=0.003, gt=0)
     target_entropy: float = -1.0
     sigma: float = Field(default=0.2, gt=0)
     sigma_range: tuple[float, float] = (0.02, 1.0)

@@ -19,9 +19,10 @@ import torch
 from torch import Tensor, nn
 
 from marl.algos.base import TeamSpec, soft_update, take_over
-from marl.algos.losses import clip_stacked_grad_norm, critic_loss
+from marl.algos.losses import critic_loss
 from marl.algos.sac_config import SacConfig
 from marl.algos.sac_losses import policy_loss, soft_value, temperature_loss
+from marl.algos.steps import clipped_step, shrink
 from marl.nets.actor import TeamActor
 from marl.nets.gaussian import GaussianHead, squashed_log_prob
 from marl.nets.norm import RunningNorm
@@ -124,13 +125,11 @@ class SoftActorCritic(ABC, Generic[BatchT]):
 
     def anneal(self, done: float) -> None:
         """Set the optimisers' steps for the share `done` of the run that is over."""
-        factor = 1.0 + (self.config.lr_end - 1.0) * done
-        for optimiser, start in (
+        steps = (
             (self.actor_optimiser, self.config.actor_lr),
             (self.critic_optimiser, self.config.critic_lr),
-        ):
-            for group in optimiser.param_groups:
-                group["lr"] = start * factor
+        )
+        shrink(steps, self.config.lr_end, done)
 
     def policy(self) -> TeamActor:
         """The actor to evaluate and to store."""
@@ -168,7 +167,7 @@ class SoftActorCritic(ABC, Generic[BatchT]):
         value = self._values(self.critic, seen, batch.residual_BNA.transpose(0, 1))
         self._error_CJR = value.detach() - target
         loss = critic_loss(value, target, batch.weight_B)
-        norms = self._step(loss, self.critic_optimiser)
+        norms = clipped_step(loss, self.critic_optimiser, self.config.grad_limit)
         return {
             "critic_loss": loss.detach() / (value.shape[0] * value.shape[1]),
             "critic_grad_norm": norms.mean(),
@@ -185,7 +184,11 @@ class SoftActorCritic(ABC, Generic[BatchT]):
         value = self._values(self.critic, seen, residual)
         saturation = (mean.square() * self.mask[:, None]).sum((0, 2)).mean()
         loss = policy_loss(value, log_prob, self.alpha, batch.weight_B)
-        norms = self._step(loss + self.config.residual_l2 * saturation, self.actor_optimiser)
+        norms = clipped_step(
+            loss + self.config.residual_l2 * saturation,
+            self.actor_optimiser,
+            self.config.grad_limit,
+        )
         entropy_loss = temperature_loss(
             self.log_alpha, log_prob, self.target_entropy, batch.weight_B
         )
@@ -195,7 +198,7 @@ class SoftActorCritic(ABC, Generic[BatchT]):
             "actor_loss": loss.detach() / self.judges,
             "actor_grad_norm": norms.mean(),
             "residual_rms": torch.tanh(mean.detach()).square().mean().sqrt(),
-            "sigma": (log_sigma.detach().exp() * self.mask[:, None]).sum((0, 2)).mean()
+            "exploration/sigma": (log_sigma.detach().exp().mean(1) * self.mask).sum()
             / self.mask.sum(),
             "entropy_per_knob": -(log_prob.detach().mean(1) / self.mask.sum(1)).mean(),
             "alpha": self.alpha.mean(),
@@ -247,16 +250,6 @@ class SoftActorCritic(ABC, Generic[BatchT]):
         latent = mean_NRA + noise * log_sigma_NRA.exp()
         log_prob = squashed_log_prob(latent, mean_NRA, log_sigma_NRA, self.mask[:, None])
         return torch.tanh(latent) * self.mask[:, None], log_prob
-
-    def _step(self, loss: Tensor, optimiser: torch.optim.Optimizer) -> Tensor:
-        """One optimiser step, gradients clipped per network; norms before."""
-        parameters = [one for group in optimiser.param_groups for one in group["params"]]
-        gradients = list(torch.autograd.grad(loss, parameters))
-        norms = clip_stacked_grad_norm(gradients, self.config.grad_limit)
-        for parameter, gradient in zip(parameters, gradients, strict=True):
-            parameter.grad = gradient
-        optimiser.step()
-        return norms
 
     def state_dict(self) -> dict[str, Any]:
         """Networks, targets, temperatures, optimisers, statistics, counter, random state."""

@@ -23,8 +23,8 @@ class CurriculumConfig(Frozen):
     `evaluations` evaluations in a row, or when it has lasted `max_epochs`. Each epoch's clouds are
     a mixture: the present stage and a share of earlier ones, which take turns (the "mix" of
     Zaremba and Sutskever 2014, arXiv:1410.4615). With the present stage one earlier stage is
-    judged, in turn; one that has fallen significantly below `least_gain` is replayed in every
-    epoch until it has recovered.
+    judged, in turn; one that has fallen significantly below `least_gain` is replayed before
+    the others' turns until it has recovered; every second epoch a turn is kept.
 
     Attributes:
         stages: names, in the order they are climbed; empty for all that the loop is given.
@@ -86,6 +86,7 @@ class Curriculum:
         self.passed = 0  # evaluations passed in a row
         self.is_over = False  # the last stage was passed
         self.turn = 0  # the next earlier stage to be replayed
+        self.count = 0  # epochs in all
         self.probe = 0  # the next earlier stage to be judged
         self.gains: dict[str, Judgement] = {}  # last known, by stage
 
@@ -112,6 +113,7 @@ class Curriculum:
     def end_epoch(self) -> None:
         """Count an epoch trained with `blend()`; the next earlier stages have their turn."""
         self.turn = self._replayed()[1]
+        self.count += 1
         self.epochs += 1
 
     def to_judge(self) -> tuple[str, ...]:
@@ -151,6 +153,7 @@ class Curriculum:
             "passed": self.passed,
             "is_over": self.is_over,
             "turn": self.turn,
+            "count": self.count,
             "probe": self.probe,
             "gains": {name: [one.gain, one.gain_se] for name, one in self.gains.items()},
         }
@@ -160,15 +163,16 @@ class Curriculum:
         self.place, self.epochs = int(state["place"]), int(state["epochs"])
         self.passed, self.is_over = int(state["passed"]), bool(state["is_over"])
         self.turn, self.probe = int(state["turn"]), int(state["probe"])
+        self.count = int(state["count"])
         self.gains = {name: Judgement(*numbers) for name, numbers in state["gains"].items()}
 
     def _replayed(self) -> tuple[tuple[str, ...], int]:
         """Earlier stages of the coming epoch, and whose turn is next.
 
-        Those that were forgotten, then those whose turn it is.
+        Those that were forgotten, then those whose turn it is; every second epoch at least one.
         """
         wanted = min(self.config.replayed, self.place)
-        names = list(self.forgotten()[:wanted])
+        names = list(self.forgotten()[: max(0, wanted - self.count % 2)])
         turn = self.turn
         while len(names) < wanted:
             if (name := self.stages[turn]) not in names:

@@ -120,7 +120,8 @@ class Trainer:
                 counts[name] = counts.get(name, 0) + 1
         self.epoch += 1
         means = {name: float(total) / counts[name] for name, total in sums.items()}
-        means["exploration/sigma"] = sigma
+        if not isinstance(self.learner, SoftActorCritic):  # they tell of their own
+            means["exploration/sigma"] = sigma
         refuse_divergence(means, self.learner, self.epoch)
         return means
 

@@ -10,6 +10,7 @@ from marl.algos.base import TeamSpec
 from marl.algos.maddpg import MaddpgConfig
 from marl.algos.mappo import MappoConfig
 from marl.algos.qmix import Qmix, QmixConfig
+from marl.nets.config import NetConfig
 from marl.train.config import TrainConfig
 from marl.train.discrete import DiscreteTrainer
 from marl.train.env import MakeEnv
@@ -75,7 +76,7 @@ class ForcesTrainer(DiscreteTrainer):
 
 def learner_config(algorithm: str, budget: Budget) -> Learner:
     """The learner with the budget's networks and steps, everything else its own."""
-    shared: dict[str, Any] = {"hidden": budget.hidden, "has_layer_norm": False}
+    shared: dict[str, Any] = {"net": NetConfig(hidden=budget.hidden, has_layer_norm=False)}
     if algorithm == "mappo":
         return MappoConfig(
             **shared,
@@ -87,7 +88,14 @@ def learner_config(algorithm: str, budget: Budget) -> Learner:
             sigma=0.6,
         )
     if algorithm == "qmix":
-        return QmixConfig(**shared, lr=budget.lr, tau=budget.tau, first_bonus=0.0)
+        return QmixConfig(
+            **shared,
+            lr=budget.lr,
+            tau=budget.tau,
+            epsilon_start=1.0,
+            first_bonus=0.0,  # no choice is "keep everything" here
+            first_margin=0.0,
+        )
     return MaddpgConfig(
         **shared,
         actor_lr=budget.lr,

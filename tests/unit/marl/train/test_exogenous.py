@@ -31,6 +31,12 @@ class Episode:
 
     def __init__(self):
         self.played, self.seen, self.foreseen = [], [], []
+        self.smooth = []  # what the clouds with gradients were told, window by window
+
+    @property
+    def decided(self):
+        """Everything that was decided, if the episode was played to its end."""
+        return next((told for told in (self.played, self.smooth) if len(told) == EPISODE), None)
 
 
 class Changed(BatchedEnv):
@@ -45,7 +51,7 @@ class Changed(BatchedEnv):
     @property
     def whole(self):
         """The last episode that was played to its end."""
-        return [one for one in self.episodes if len(one.played) == EPISODE][-1]
+        return [one for one in self.episodes if one.decided][-1]
 
     def _begin(self):
         super()._begin()
@@ -92,12 +98,12 @@ class Recording(CloudRollout):
     """The smooth cloud in the same weather, told of in the environment's episode."""
 
     def __init__(self, env):
-        super().__init__(env.cloud, env.weather, env.cloud_state)
+        super().__init__(env.cloud, env.weather, env.cloud_state, env.step_index)
         self.episode = env.episodes[-1]
 
     def advance(self, actions, steps):
         told = {agent: value.detach().clone() for agent, value in actions.items()}
-        self.episode.played += [told] * steps
+        self.episode.smooth += [told] * steps
         return super().advance(actions, steps)
 
     def future(self, horizon):
@@ -166,7 +172,7 @@ def test_what_comes_after_the_last_decision_changes_no_action_but_what_critics_s
         return trainer.env.whole
 
     (ours, theirs), (one, two) = both(name, LAST + 1, reference, epoch)
-    assert all(is_same(a, b) for a, b in zip(ours.played, theirs.played, strict=True))
+    assert all(is_same(a, b) for a, b in zip(ours.decided, theirs.decided, strict=True))
     for key, value in one.learner.policy().norm.state_dict().items():
         assert torch.equal(value, two.learner.policy().norm.state_dict()[key]), key
     small = build_trainer(config_of(name, 0), world(EPISODE, reference), START)

@@ -117,11 +117,11 @@ def test_a_stored_policy_plays_as_it_was_judged(name, tmp_path):
 def test_actors_of_another_run_can_be_started_from():
     one, two = (Trainer(soft(seed=seed), make_env, BASELINE) for seed in (0, 1))
     one.run_epoch()
-    two.load_actor(copy.deepcopy(one.learner.policy().state_dict()))
+    two.learner.load_actor(copy.deepcopy(one.learner.policy().state_dict()))
     assert torch.equal(one.held_in_rewards(), two.held_in_rewards())
     other = Trainer(soft(seed=1), make_env, {**BASELINE, "controller_0": [0.3]})
     with pytest.raises(ValueError, match="another baseline"):
-        other.load_actor(one.learner.policy().state_dict())
+        other.learner.load_actor(one.learner.policy().state_dict())
 
 
 def test_what_sequences_or_one_controller_cannot_serve_is_refused():

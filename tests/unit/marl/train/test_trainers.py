@@ -24,7 +24,7 @@ def test_a_learner_trains_on_the_cloud_and_its_policy_plays(name, tmp_path):
     learner = learner_named(name)
     if name in SOFT:
         learner = learner.model_copy(update={"actor_warmup": 1})
-    if name in ("apg", "shac"):
+    if name in ("apg", "shac", "hindsight"):
         learner = learner.model_copy(update={"window": 1})
     config = TrainConfig(
         learner=learner,
