@@ -142,4 +142,5 @@ def player(trained: AnyTrainer) -> Callable[[Tensor], Tensor]:
     if isinstance(learner, Qmix):
         every = torch.ones((1, AGENTS, len(FORCES)))
         return lambda obs: FORCES[learner.act(obs, every.expand(len(obs), -1, -1))]
-    return lambda obs: learner.actor.action(learner.act(obs))
+    actor = learner.policy()
+    return lambda obs: actor.action(actor(obs))
