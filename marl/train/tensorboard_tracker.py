@@ -4,6 +4,7 @@ TensorBoard is imported inside functions, for it takes a second. MLflow and seve
 are `tracking`'s.
 """
 
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -60,5 +61,9 @@ class TensorBoardTracker:
         from torch.utils.tensorboard import SummaryWriter
 
         self._step = step
+        # Readers go by the second in a file's name: two files of one second may change places.
+        seconds = [int(path.name.split(".")[3]) for path in self._folder.glob("events.out.*")]
+        while seconds and int(time.time()) <= max(seconds):
+            time.sleep(0.05)
         # Figures come at the end of an epoch: those of `step` itself are good.
         self._writer = SummaryWriter(str(self._folder), purge_step=step + 1 if step else 0)
