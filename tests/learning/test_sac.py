@@ -82,7 +82,7 @@ def test_only_a_memory_acts_on_a_cue_that_is_gone(name, seed):
         action_gain=1.0, sigma=0.3, sigma_hidden=(), alpha=0.01, sequence=8, burn_in=3,
     )  # fmt: skip
     config = TrainConfig(
-        learner=learner, seed=seed, epochs=40, epoch_steps=2 * Cue.steps, num_envs=128,
+        learner=learner, seed=seed, epochs=70, epoch_steps=2 * Cue.steps, num_envs=128,
         batch_size=1024, gamma=0.95, hold_steps=1, critic_horizon=0, updates_per_step=1,
         is_relative=False, evaluate_envs=2000,
     )  # fmt: skip
