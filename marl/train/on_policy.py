@@ -13,10 +13,11 @@ from torch import Tensor
 
 from marl.algos.mappo import Mappo, MappoConfig
 from marl.algos.rollout import Rollout
+from marl.train.clouds import Clouds, seen_by_critics
 from marl.train.config import TrainConfig
-from marl.train.env import BatchedEnv, MakeEnv, open_knobs, team_spec, twin
-from marl.train.held_in import HELD_IN_SEED, held_in_rewards, refuse_divergence
-from marl.train.hold import HeldStep, held_step
+from marl.train.env import BatchedEnv, MakeEnv, open_knobs
+from marl.train.held_in import held_in_rewards, refuse_divergence
+from marl.train.hold import HeldStep
 from marl.train.seeding import derive_seed
 
 
@@ -38,26 +39,9 @@ class OnPolicyTrainer:
         if not isinstance(learner, MappoConfig):
             raise TypeError(f"expected a MappoConfig; got {type(learner).__name__}")
         self.config = config
-        seed = derive_seed(config.seed, "env")
-        self.env = make_env(config.num_envs, seed)
-        self.held_in_env = make_env(config.evaluate_envs, HELD_IN_SEED)
-        self.env.reset(seed=seed)
-        self.make_env = make_env
-        # The baseline in the same weather, cloud by cloud.
-        self.shadow = twin(self.env, make_env, seed) if config.is_relative else None
-        if config.critic_horizon and not hasattr(self.env, "future"):
-            raise ValueError(
-                f"critic_horizon is {config.critic_horizon}, but {type(self.env).__name__} has no "
-                "future(horizon) to show; set critic_horizon=0"
-            )
-        self.spec = team_spec(self.env, self._state().shape[1], is_joint=learner.is_joint)
-        self.device = self.env.state().device
-        self.baseline_actions = {
-            agent: torch.tensor([list(baseline[agent])], device=self.device).expand(
-                config.num_envs, -1
-            )
-            for agent in self.env.agents
-        }
+        self.clouds = Clouds(config, make_env, baseline, is_joint=learner.is_joint)
+        self.env, self.held_in_env = self.clouds.env, self.clouds.held_in_env
+        self.spec, self.device = self.clouds.spec, self.clouds.device
         self.learner = Mappo(
             learner,
             self.spec,
@@ -96,32 +80,24 @@ class OnPolicyTrainer:
     def collect(self) -> tuple[Rollout, dict[str, Tensor]]:
         """A rollout of one epoch's steps in all clouds, in the epoch's own weather."""
         config = self.config
-        seed = derive_seed(config.seed, "epoch", self.epoch)
-        obs = self.spec.pack_obs(self.env.reset(seed=seed))
-        if self.shadow is not None:
-            self.shadow = twin(self.env, self.make_env, seed)
+        obs = self.spec.pack_obs(self.clouds.begin(self.epoch))
         columns: dict[str, list[Tensor]] = {}
         terms: list[Mapping[str, Tensor]] = []
         earned_TBN = []  # noqa: N806 - dimension letters, legend in marl/algos/base.py
         decisions = config.epoch_steps // config.hold_steps
-        state = self._state()
+        state = self.clouds.state()
         for t in range(decisions):
             later = self._later()
             mask = open_knobs(self.env, self.spec, config.hold_steps)
             residual, latent, log_prob = self.learner.explore(obs, mask)
             action = self.learner.actor.action(residual)
-            step = held_step(
-                self.env, self.spec.unpack_actions(action), config.hold_steps, has_terms=True
-            )
+            played = self.clouds.play(self.spec.unpack_actions(action))
+            step, earned, reward = played.step, played.earned_BN, played.reward_BN
             terms.append(step.terms)
-            reward = earned = self.spec.pack_rewards(step.reward)
-            if self.shadow is not None:
-                beside = held_step(self.shadow, self.baseline_actions, config.hold_steps)
-                reward = earned - self.spec.pack_rewards(beside.reward)
             if self.learner.config.is_team:
                 reward = reward.mean(1, keepdim=True).expand(-1, len(self.spec.agents))
             next_obs = self.spec.pack_obs(step.obs)
-            next_state = self._state()
+            next_state = self.clouds.state()
             true_obs, true_state, is_known = self._successors(step, next_obs, next_state, later)
             is_end = step.truncated | step.terminated
             row = {
@@ -163,17 +139,6 @@ class OnPolicyTrainer:
         self.epoch = int(state["epoch"])
         self.learner.load_state_dict(state["learner"])
 
-    def _state(self) -> Tensor:
-        """(B, S) what central critics see: the state, its difference to the baseline's, the future.
-
-        The weather does not depend on actions, so a critic that sees it keeps the gradient right
-        and sheds variance (input-dependent baselines: Mao et al. 2019, arXiv:1807.02264).
-        """
-        shadow = None if self.shadow is None else self.shadow.state()
-        horizon = self.config.critic_horizon
-        future = self.env.future(horizon) if horizon else None  # type: ignore[attr-defined]
-        return _joined(self.env.state(), shadow, future)
-
     def _later(self) -> Tensor | None:
         """The future as it will be at the next decision; an ended episode cannot be asked."""
         horizon, hold = self.config.critic_horizon, self.config.hold_steps
@@ -194,24 +159,16 @@ class OnPolicyTrainer:
         if not is_cut.any():
             return obs, state, ~is_cut
         last_obs, last_state = _finals(self.env)
-        beside = None if self.shadow is None else _finals(self.shadow)[1]
-        if last_obs is None or last_state is None or (self.shadow is not None and beside is None):
+        shadow = self.clouds.shadow
+        beside = None if shadow is None else _finals(shadow)[1]
+        if last_obs is None or last_state is None or (shadow is not None and beside is None):
             return obs, state, ~is_cut
-        last = _joined(last_state, beside, later)
+        last = seen_by_critics(last_state, beside, later)
         return (
             torch.where(is_cut[:, None, None], self.spec.pack_obs(last_obs), obs),
             torch.where(is_cut[:, None], last, state),
             torch.ones_like(is_cut),
         )
-
-
-def _joined(state: Tensor, shadow: Tensor | None, future: Tensor | None) -> Tensor:
-    parts = [state]
-    if shadow is not None:
-        parts.append(state - shadow)
-    if future is not None:
-        parts.append(future)
-    return torch.cat(parts, 1)
 
 
 def _finals(env: BatchedEnv) -> tuple[Mapping[str, Tensor] | None, Tensor | None]:

@@ -17,12 +17,12 @@ from marl.algos.sac_config import SacConfig
 from marl.algos.sac_gru import RecurrentSac
 from marl.algos.soft_actor_critic import SoftActorCritic
 from marl.nets.actor import forget
+from marl.train.clouds import Clouds
 from marl.train.config import TrainConfig
-from marl.train.env import MakeEnv, team_spec, twin
+from marl.train.env import MakeEnv
 from marl.train.experience import AnyExperience, Experience, replay_fields
 from marl.train.goals import goals_of
-from marl.train.held_in import HELD_IN_SEED, held_in_rewards, refuse_divergence
-from marl.train.hold import held_step
+from marl.train.held_in import held_in_rewards, refuse_divergence
 from marl.train.seeding import derive_seed
 from marl.train.sequences import SequenceExperience
 
@@ -44,26 +44,9 @@ class Trainer:
             raise TypeError(f"expected a MaddpgConfig or a SacConfig; got {type(learner).__name__}")
         self.config = config
         self.is_team = learner.is_team
-        seed = derive_seed(config.seed, "env")
-        self.env = make_env(config.num_envs, seed)
-        self.held_in_env = make_env(config.evaluate_envs, HELD_IN_SEED)
-        self.env.reset(seed=seed)
-        self.make_env = make_env
-        # The baseline in the same weather, cloud by cloud.
-        self.shadow = twin(self.env, make_env, seed) if config.is_relative else None
-        if config.critic_horizon and not hasattr(self.env, "future"):
-            raise ValueError(
-                f"critic_horizon is {config.critic_horizon}, but {type(self.env).__name__} has no "
-                "future(horizon) to show; set critic_horizon=0"
-            )
-        self.spec = team_spec(self.env, self._state().shape[1], is_joint=learner.is_joint)
-        self.device = self.env.state().device
-        self.baseline_actions = {
-            agent: torch.tensor([list(baseline[agent])], device=self.device).expand(
-                config.num_envs, -1
-            )
-            for agent in self.env.agents
-        }
+        self.clouds = Clouds(config, make_env, baseline, is_joint=learner.is_joint)
+        self.env, self.held_in_env = self.clouds.env, self.clouds.held_in_env
+        self.spec, self.device = self.clouds.spec, self.clouds.device
         self.learner = _new_learner(
             learner,
             self.spec,
@@ -98,10 +81,7 @@ class Trainer:
             DivergenceError: a loss, a gradient or a parameter is not finite.
         """
         config = self.config
-        seed = derive_seed(config.seed, "epoch", self.epoch)
-        obs = self.spec.pack_obs(self.env.reset(seed=seed))
-        if self.shadow is not None:
-            self.shadow = twin(self.env, self.make_env, seed)
+        obs = self.spec.pack_obs(self.clouds.begin(self.epoch))
         self.noise.reset()
         self.memory = self.learner.actor.begin(config.num_envs)
         is_learning = self.epoch >= config.warmup_epochs
@@ -155,20 +135,16 @@ class Trainer:
         is_last: bool,
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """One noisy step of all clouds into the buffer; next observations and what to log."""
-        state = self._state()
+        state = self.clouds.state()
         if isinstance(self.learner, SoftActorCritic):
             residual, self.memory = self.learner.explore(obs_BNF, self.memory)
         else:
             noise = self.noise.sample(sigma, self.learner.actor, obs_BNF)
             residual = self.learner.act(obs_BNF, noise)
         action = self.learner.actor.action(residual)
-        hold = self.config.hold_steps
-        step = held_step(self.env, self.spec.unpack_actions(action), hold, has_terms=True)
+        played = self.clouds.play(self.spec.unpack_actions(action))
+        step, earned, reward = played.step, played.earned_BN, played.reward_BN
         self.memory = forget(self.memory, step.terminated | step.truncated)
-        reward = earned = self.spec.pack_rewards(step.reward)
-        if self.shadow is not None:
-            beside = held_step(self.shadow, self.baseline_actions, hold).reward
-            reward = earned - self.spec.pack_rewards(beside)
         if self.is_team:  # before it is normalised, so that the mean is the mean
             reward = reward.mean(1, keepdim=True).expand(-1, len(self.spec.agents))
         # The epoch's last step is a truncation for the learner: the next reset cuts the episode.
@@ -198,19 +174,6 @@ class Trainer:
             if self.config.priority is not None:
                 self.experience.rate(draw, batch, self.learner.td_error())
         return measured
-
-    def _state(self) -> Tensor:
-        """(B, S) what critics see: the state, how it differs from the baseline's, the future.
-
-        The weather does not depend on actions, so a critic that sees it keeps the gradient right
-        and sheds variance (input-dependent baselines: Mao et al. 2019, arXiv:1807.02264).
-        """
-        parts = [self.env.state()]
-        if self.shadow is not None:
-            parts.append(parts[0] - self.shadow.state())
-        if self.config.critic_horizon:
-            parts.append(self.env.future(self.config.critic_horizon))  # type: ignore[attr-defined]
-        return torch.cat(parts, 1)
 
     def _new_experience(self, learner: MaddpgConfig | SacConfig) -> AnyExperience:
         generator = self._generator("replay")
