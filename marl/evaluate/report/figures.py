@@ -32,6 +32,11 @@ class Picture:
     svg: str
 
 
+# So far from the others that a picture with them shows nothing else; the words tell of them too.
+_FAR_OFF: Final = ("static_peak", "random")
+_ELSEWHERE: Final = f"{' and '.join(_FAR_OFF)}, far off, in words only"
+
+
 def draw_all(inputs: ReportInputs, content: Mapping[str, Any]) -> list[Picture]:
     """Every picture the report has data for, in the order a reader meets them."""
     colours = {name: PALETTE[i % len(PALETTE)] for i, name in enumerate(content["policies"])}
@@ -92,23 +97,24 @@ def _forest(content: Mapping[str, Any], colours: Mapping[str, str]) -> Picture:
         (row["scenario"], cell["policy"], cell)
         for row in content["by_scenario"]
         for cell in row["cells"]
-        if cell["difference"] is not None and cell["policy"] != "random"
+        if cell["difference"] is not None
     ]
-    figure, axes = _figure(7.2, 0.9 + 0.26 * max(len(rows), 1))
+    drawn = [row for row in rows if row[1] not in _FAR_OFF]
+    figure, axes = _figure(7.2, 0.9 + 0.26 * max(len(drawn), 1))
     axis = axes[0, 0]
-    for y, (_, policy, cell) in enumerate(reversed(rows)):
+    for y, (_, policy, cell) in enumerate(reversed(drawn)):
         axis.plot([cell["lo"], cell["hi"]], [y, y], color=colours[policy], linewidth=2)
         face = colours[policy] if cell["is_significant"] else "none"
         axis.plot(cell["difference"], y, "o", color=colours[policy], markerfacecolor=face)
     axis.axvline(0, color=INK, linewidth=1)
-    axis.set_yticks(range(len(rows)), [f"{s} · {p}" for s, p, _ in reversed(rows)])
+    axis.set_yticks(range(len(drawn)), [f"{s} · {p}" for s, p, _ in reversed(drawn)])
     axis.set_xlabel(
         f"difference of the composite objective to {content['reference']} (right is better)"
     )
     told = "; ".join(f"{p} in {s}: {c['interval']}" for s, p, c in rows)
     return Picture(
         "forest",
-        "How much better or worse, with 95 % intervals (hollow: not significant; random left out)",
+        f"How much better or worse, with 95 % intervals (hollow: not significant; {_ELSEWHERE})",
         f"Differences to {content['reference']}: {told}.",
         _svg(figure),
     )
@@ -122,7 +128,7 @@ def _cost_slo(
     means = main.group_by("policy").agg(pl.col("cost_usd", "slo_attainment").mean()).sort("policy")
     figure, axes = _figure(7.2, 3.0)
     axis = axes[0, 0]
-    for policy, cost, slo in means.iter_rows():
+    for policy, cost, slo in means.filter(~pl.col("policy").is_in(_FAR_OFF)).iter_rows():
         axis.scatter(cost, 100 * slo, color=colours[policy], s=42, label=policy, zorder=3)
     for name, line in _frontier_lines(inputs, content["main_scenario"]).items():
         axis.plot(line[0], 100 * line[1], color=colours.get(name, INK), linewidth=1, zorder=2)
@@ -135,7 +141,7 @@ def _cost_slo(
         + ", ".join(f"{c:.2f} USD at {s:.2%}" for c, s in zip(*line, strict=True))
         for name, line in _frontier_lines(inputs, content["main_scenario"]).items()
     )
-    title = "What a service level costs (lines: the tuned rules at other weights of cost)"
+    title = f"What a service level costs (lines: the tuned rules at other weights; {_ELSEWHERE})"
     return Picture("cost_slo", title, f"{told}.", _svg(figure))
 
 
