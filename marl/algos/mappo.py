@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from marl.algos.base import TeamSpec, named_by_agent
 from marl.algos.ppo_losses import clipped_surrogate, value_loss
 from marl.algos.returns import gae
-from marl.algos.rollout import Rollout
+from marl.algos.rollout import Rollout, RowTable
 from marl.algos.steps import clipped_step, shrink
 from marl.frozen import Frozen
 from marl.nets.actor import TeamActor
@@ -146,16 +146,16 @@ class Mappo:
         self.state_norm = RunningNorm((spec.state_size,)).to(device)
         self.mask = spec.action_mask().to(device)  # (N, A)
         self.actor_optimiser = torch.optim.Adam(
-            [*net.parameters(), *self.head.parameters()], lr=config.actor_lr, eps=1e-5
+            [*net.parameters(), *self.head.parameters()], lr=config.actor_lr, eps=1e-5, fused=True
         )
         self.critic_optimiser = torch.optim.Adam(
-            self.critic.mlp.parameters(), lr=config.critic_lr, eps=1e-5
+            self.critic.mlp.parameters(), lr=config.critic_lr, eps=1e-5, fused=True
         )
 
     @torch.no_grad()
     def explore(self, obs_BNF: Tensor, mask_BNA: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Residuals (N, B, A) drawn from the policy, their latents (B, N, A) and log p (B, N)."""
-        mean, log_sigma = self._distribution(obs_BNF)
+        mean, log_sigma = self._distribution(self.actor.norm(obs_BNF))
         noise = torch.randn(mean.shape, generator=self.generator).to(mean.device)
         latent = mean + noise * log_sigma.exp()
         residual = (self.head.residual(latent) * self.mask).transpose(0, 1)
@@ -204,18 +204,26 @@ class Mappo:
         if config.is_advantage_normalised:
             kept = advantage[known]
             advantage = (advantage - kept.mean(0)) / (kept.std(0, correction=0) + 1e-8)
-        obs, state = rollout.obs_TBNF.flatten(0, 1), rollout.state_TBS.flatten(0, 1)
-        latent, mask = rollout.latent_TBNA.flatten(0, 1), rollout.mask_TBNA.flatten(0, 1)
-        old_log_prob = rollout.log_prob_TBN.flatten(0, 1)
+        # Normalised once: the statistics stand still until the next rollout.
+        inputs, state = self.actor.norm(rollout.obs_TBNF), self.state_norm(rollout.state_TBS)
+        collected = {
+            "inputs": inputs,
+            "state": state,
+            "latent": rollout.latent_TBNA,
+            "mask": rollout.mask_TBNA,
+            "log_prob": rollout.log_prob_TBN,
+        }
+        judged = {"advantage": advantage, "value": old_value, "target": target}
+        rows_of = {name: column.flatten(0, 1) for name, column in collected.items()} | judged
+        table = RowTable({name: column[known] for name, column in rows_of.items()})
         sums: dict[str, Tensor] = {}
         steps = 0
         for _ in range(config.passes):
-            order = torch.randperm(len(known), generator=self.generator).to(known.device)
-            for rows in known[order].chunk(config.minibatches):
+            for rows in table.shuffled(config.minibatches, self.generator):
                 loss = value_loss(
-                    self._value(obs[rows], state[rows]),
-                    old_value[rows],
-                    target[rows],
+                    self._value(rows["inputs"], rows["state"]),
+                    rows["value"],
+                    rows["target"],
                     config.value_clip,
                 )
                 measured = {
@@ -225,9 +233,7 @@ class Mappo:
                     ).mean(),
                 }
                 if not is_critic_only:
-                    measured |= self._update_actor(
-                        obs[rows], latent[rows], old_log_prob[rows], mask[rows], advantage[rows]
-                    )
+                    measured |= self._update_actor(rows)
                 for name, value in measured.items():
                     sums[name] = sums.get(name, torch.zeros_like(value)) + value
                 steps += 1
@@ -242,11 +248,12 @@ class Mappo:
     def _judge(self, rollout: Rollout, gamma: float) -> tuple[Tensor, Tensor, Tensor]:
         """Advantages in units of reward, values and λ-returns in the critic's; (T·B, J) each."""
         shape = rollout.terminated_TB.shape
-        value = self.critic.raw(
-            self._value(rollout.obs_TBNF.flatten(0, 1), rollout.state_TBS.flatten(0, 1))
-        )
-        next_value = self.critic.raw(
-            self._value(rollout.next_obs_TBNF.flatten(0, 1), rollout.next_state_TBS.flatten(0, 1))
+        value, next_value = (
+            self.critic.raw(self._value(self.actor.norm(obs), self.state_norm(state)))
+            for obs, state in (
+                (rollout.obs_TBNF.flatten(0, 1), rollout.state_TBS.flatten(0, 1)),
+                (rollout.next_obs_TBNF.flatten(0, 1), rollout.next_state_TBS.flatten(0, 1)),
+            )
         )
         value, next_value = value.unflatten(0, shape), next_value.unflatten(0, shape)
         reward = rollout.reward_TBN
@@ -272,13 +279,12 @@ class Mappo:
             self.critic.norm(returns).flatten(0, 1),
         )
 
-    def _update_actor(
-        self, obs: Tensor, latent: Tensor, old_log_prob: Tensor, mask: Tensor, advantage: Tensor
-    ) -> dict[str, Tensor]:
-        mean, log_sigma = self._distribution(obs)
-        change = log_prob(latent, mean, log_sigma, mask) - old_log_prob
+    def _update_actor(self, rows: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        mask = rows["mask"]
+        mean, log_sigma = self._distribution(rows["inputs"])
+        change = log_prob(rows["latent"], mean, log_sigma, mask) - rows["log_prob"]
         ratio = change.exp()
-        loss = clipped_surrogate(ratio, advantage, self.config.clip)
+        loss = clipped_surrogate(ratio, rows["advantage"], self.config.clip)
         spread = entropy(log_sigma, mask)
         if self.config.entropy_weight:
             loss = loss - self.config.entropy_weight * spread.mean(0).sum()
@@ -295,19 +301,15 @@ class Mappo:
             "clip_fraction": ((ratio - 1).abs() > self.config.clip).to(torch.float32).mean(),
         }
 
-    def _distribution(self, obs_BNF: Tensor) -> tuple[Tensor, Tensor]:
-        """Means and log σ, (B, N, A). Sees the actors' observations and nothing else."""
-        inputs = self.actor.norm(obs_BNF).transpose(0, 1)
+    def _distribution(self, inputs_BNF: Tensor) -> tuple[Tensor, Tensor]:
+        """Means and log σ, (B, N, A), from normalised observations and nothing else."""
+        inputs = inputs_BNF.transpose(0, 1)
         mean, log_sigma = self.head(self.actor.net(inputs), inputs)
         return mean.transpose(0, 1), log_sigma.transpose(0, 1)
 
-    def _value(self, obs_BNF: Tensor, state_BS: Tensor) -> Tensor:
-        """(B, J) in the critic's units; the one place where MAPPO and IPPO differ."""
-        if self.is_central:
-            seen = self.state_norm(state_BS)
-        else:
-            seen = self.actor.norm(obs_BNF).transpose(0, 1)
-        value: Tensor = self.critic(seen)
+    def _value(self, inputs_BNF: Tensor, state_BS: Tensor) -> Tensor:
+        """(B, J) in the critic's units, from what is normalised; where MAPPO and IPPO differ."""
+        value: Tensor = self.critic(state_BS if self.is_central else inputs_BNF.transpose(0, 1))
         return value
 
     def state_dict(self) -> dict[str, Any]:

@@ -1,8 +1,10 @@
-"""What on-policy learners learn from: the decisions of one rollout, in order."""
+"""What on-policy learners learn from: the decisions of one rollout, in order, and shuffled."""
 # ruff: noqa: N815 - dimension letters as suffixes, legend in marl/algos/base.py
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 
@@ -36,3 +38,27 @@ class Rollout:
     is_known_TB: Tensor
     next_obs_TBNF: Tensor
     next_state_TBS: Tensor
+
+
+class RowTable:
+    """Columns of the same rows side by side, so that a minibatch is one gather instead of many.
+
+    Args:
+        columns: name → (R, ...), all of the same type and number of rows.
+    """
+
+    def __init__(self, columns: Mapping[str, Tensor]) -> None:
+        self._shapes = {name: column.shape[1:] for name, column in columns.items()}
+        flat = [column.flatten(1) for column in columns.values()]
+        self._widths = [column.shape[1] for column in flat]
+        self._rows = torch.cat(flat, 1)
+
+    def shuffled(self, parts: int, generator: torch.Generator) -> Iterator[dict[str, Tensor]]:
+        """All rows once, in random order, in at most `parts` parts; name → (R / parts, ...)."""
+        order = torch.randperm(len(self._rows), generator=generator).to(self._rows.device)
+        for index in order.chunk(parts):
+            columns = self._rows.index_select(0, index).split(self._widths, 1)
+            yield {
+                name: column.unflatten(1, shape)
+                for (name, shape), column in zip(self._shapes.items(), columns, strict=True)
+            }

@@ -73,9 +73,7 @@ def main() -> None:
     for algorithm in arguments.algorithms:
         means = {}
         for side in SIDES:
-            runs = [
-                [side, algorithm, s, dataclasses.asdict(budget)] for s in range(arguments.seeds)
-            ]
+            runs = [key(side, algorithm, seed) for seed in range(arguments.seeds)]
             means[side] = interval([known[json.dumps(run)]["return"] for run in runs])
         (ours, our_half), (theirs, their_half) = (means[side] for side in SIDES)
         verdict = "met" if ours >= theirs - their_half else "MISSED"
