@@ -151,17 +151,31 @@ def named_by_agent(name: str, agents: Sequence[str], values_N: Tensor) -> dict[s
     return {f"{name}/{agent}": one for agent, one in zip(agents, values_N.unbind(), strict=True)}
 
 
-@torch.no_grad()
-def soft_update(target: nn.Module, source: nn.Module, tau: float) -> None:
-    """Move every parameter of `target` by `tau` of the way to `source`; copy every buffer.
+class SoftTarget:
+    """Moves a target network after its source; what belongs together is looked up once.
 
-    θ' ← τ θ + (1 − τ) θ' (Lillicrap et al. 2016, arXiv:1509.02971, algorithm 1).
+    Args:
+        target: moved; of the same shape as `source`.
+        source: followed.
+        tau: share of the way at each move.
     """
-    kept_parameters: list[Tensor] = list(target.parameters())
-    new_parameters: list[Tensor] = list(source.parameters())
-    torch._foreach_lerp_(kept_parameters, new_parameters, tau)
-    for kept, new in zip(target.buffers(), source.buffers(), strict=True):
-        kept.copy_(new)
+
+    def __init__(self, target: nn.Module, source: nn.Module, tau: float) -> None:
+        self.tau = tau
+        self._parameters = list(target.parameters()), list(source.parameters())
+        self._buffers = list(zip(target.buffers(), source.buffers(), strict=True))
+
+    @torch.no_grad()
+    def move(self) -> None:
+        """Move every parameter by `tau` of the way; copy every buffer.
+
+        θ' ← τ θ + (1 − τ) θ' (Lillicrap et al. 2016, arXiv:1509.02971, algorithm 1).
+        """
+        kept, new = self._parameters
+        if kept:  # VDN's mixer has none
+            torch._foreach_lerp_(kept, new, self.tau)
+        for old, now in self._buffers:
+            old.copy_(now)
 
 
 def take_over(actor: TeamActor, state: Mapping[str, Tensor]) -> None:

@@ -17,7 +17,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from marl.algos.base import TeamSpec, named_by_agent, soft_update
+from marl.algos.base import SoftTarget, TeamSpec, named_by_agent
 from marl.algos.first_order_returns import faded_return, td_lambda_target, window_return
 from marl.algos.steps import clipped_step, shrink
 from marl.frozen import Frozen
@@ -185,6 +185,7 @@ class FirstOrder:
                 has_layer_norm=config.net.has_layer_norm,
             ).to(device)
             self.target_critic = copy.deepcopy(self.critic)
+            self.follower = SoftTarget(self.target_critic, self.critic, config.tau)
             self.state_norm = RunningNorm((spec.state_size,), epsilon=_LEAST_VARIANCE).to(device)
             self.critic_optimiser = _adam(self.critic, config.critic_lr, config)
             self._trained |= {
@@ -268,7 +269,7 @@ class FirstOrder:
                 loss = (self._value(self.critic, rows[part]) - goals[part]).square().mean()
                 norms = clipped_step(loss, self.critic_optimiser, self.config.grad_limit)
                 losses.append(loss.detach())
-        soft_update(self.target_critic, self.critic, self.config.tau)
+        self.follower.move()
         return {
             "critic_loss": torch.stack(losses).mean(),
             "critic_grad_norm": norms.mean(),

@@ -20,7 +20,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from marl.algos.action_heads import ChoiceHead, ResidualHead
-from marl.algos.base import Batch, TeamSpec, named_by_agent, soft_update, take_over
+from marl.algos.base import Batch, SoftTarget, TeamSpec, named_by_agent, take_over
 from marl.algos.losses import actor_loss, critic_loss, td_target
 from marl.algos.steps import clipped_step, shrink
 from marl.frozen import Frozen
@@ -151,6 +151,8 @@ class Maddpg:
         self.state_norm = RunningNorm((spec.state_size,)).to(device)
         self.target_actor = copy.deepcopy(self.actor.net)
         self.target_critic = copy.deepcopy(self.critic)
+        self.actor_follower = SoftTarget(self.target_actor, self.actor.net, config.tau)
+        self.critic_follower = SoftTarget(self.target_critic, self.critic, config.tau)
         self.mask = spec.action_mask().to(device)  # (N, A)
         self.head: ResidualHead | ChoiceHead = (
             ChoiceHead(self.mask, config.temperature, generator)
@@ -211,10 +213,10 @@ class Maddpg:
         is_warm = self.updates > self.config.actor_warmup
         if is_warm and self.updates % self.config.policy_delay == 0:
             metrics |= self._update_actor(batch, state)
-            soft_update(self.target_actor, self.actor.net, self.config.tau)
-            soft_update(self.target_critic, self.critic, self.config.tau)
+            self.actor_follower.move()
+            self.critic_follower.move()
         elif not is_warm:
-            soft_update(self.target_critic, self.critic, self.config.tau)
+            self.critic_follower.move()
         return metrics
 
     def _update_critic(self, batch: Batch, state: Tensor) -> dict[str, Tensor]:

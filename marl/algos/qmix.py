@@ -18,7 +18,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from marl.algos.base import TeamSpec, soft_update
+from marl.algos.base import SoftTarget, TeamSpec
 from marl.frozen import Frozen
 from marl.nets.config import FeedForward, NetConfig
 from marl.nets.mixers import AdditiveMixer, MonotonicMixer
@@ -166,6 +166,10 @@ class Qmix:
         # Statistics are shared with the targets, networks are not.
         self.target_net = copy.deepcopy(self.utility.net)
         self.target_mixer = copy.deepcopy(self.mixer)
+        self.followers = [
+            SoftTarget(self.target_net, self.utility.net, config.tau),
+            SoftTarget(self.target_mixer, self.mixer, config.tau),
+        ]
         self.trained = [*self.utility.net.parameters(), *self.mixer.parameters()]
         self.optimiser = torch.optim.Adam(self.trained, lr=config.lr, fused=True)
         self.error_B = torch.zeros(0, device=device)
@@ -221,9 +225,8 @@ class Qmix:
         self.optimiser.step()
         self.updates += 1
         if self.updates % self.config.target_every == 0:
-            soft_update(self.target_net, self.utility.net, self.config.tau)
-            if self.config.name == "qmix":
-                soft_update(self.target_mixer, self.mixer, self.config.tau)
+            for follower in self.followers:
+                follower.move()
         self.error_B = error.detach()
         return {
             "loss": loss.detach(),

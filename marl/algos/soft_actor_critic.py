@@ -18,7 +18,7 @@ from typing import Any, Generic, Protocol, TypeVar
 import torch
 from torch import Tensor, nn
 
-from marl.algos.base import TeamSpec, soft_update, take_over
+from marl.algos.base import SoftTarget, TeamSpec, take_over
 from marl.algos.losses import critic_loss
 from marl.algos.sac_config import SacConfig
 from marl.algos.sac_losses import policy_loss, soft_value, temperature_loss
@@ -106,6 +106,7 @@ class SoftActorCritic(ABC, Generic[BatchT]):
             else self._new_critic([max(spec.obs_sizes)] * agents, knobs)
         ).to(device)
         self.target_critic = copy.deepcopy(self.critic)
+        self.follower = SoftTarget(self.target_critic, self.critic, config.tau)
         self.state_norm = RunningNorm((spec.state_size,)).to(device)
         self.mask = spec.action_mask().to(device)  # (N, A)
         self.target_entropy = config.target_entropy * self.mask.sum(1)  # (N,)
@@ -149,7 +150,7 @@ class SoftActorCritic(ABC, Generic[BatchT]):
         self.updates += 1
         if self.updates > self.config.actor_warmup:
             metrics |= self._update_actor(batch)
-        soft_update(self.target_critic, self.critic, self.config.tau)
+        self.follower.move()
         return metrics
 
     def _update_critic(self, batch: BatchT) -> dict[str, Tensor]:

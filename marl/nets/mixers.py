@@ -65,7 +65,8 @@ class MonotonicMixer(nn.Module):
                 f"utilities must be ({len(state_BS)}, {self.agents}); got {tuple(value_BN.shape)}"
             )
         weight = self.first_weight(state_BS)[0].abs().unflatten(1, (self.agents, self.embed))
-        mixed = torch.baddbmm(self.first_bias(state_BS)[0][:, None], value_BN[:, None], weight)
-        hidden = nn.functional.elu(mixed[:, 0])
+        # A sum over a few agents: faster than as many small matrix products as there are rows.
+        mixed = (value_BN[..., None] * weight).sum(1) + self.first_bias(state_BS)[0]
+        hidden = nn.functional.elu(mixed)
         second = self.second_weight(state_BS)[0].abs()
         return (hidden * second).sum(1) + self.second_bias(state_BS)[0, :, 0]

@@ -93,6 +93,7 @@ def learner_config(algorithm: str, budget: Budget) -> Learner:
             lr=budget.lr,
             tau=budget.tau,
             epsilon_start=1.0,
+            hyper_hidden=0,  # TorchRL's mixer has none
             first_bonus=0.0,  # no choice is "keep everything" here
             first_margin=0.0,
         )

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from marl.algos.base import Batch, TeamSpec, soft_update
+from marl.algos.base import Batch, SoftTarget, TeamSpec
 from marl.algos.maddpg import Maddpg, MaddpgConfig
 from marl.nets.config import NetConfig
 
@@ -20,7 +20,7 @@ def learner(**settings):
     made = Maddpg(config, SPEC, torch.zeros(2, 2), torch.Generator().manual_seed(0))
     # The usual near-zero last layer would hide mistakes in the actors.
     made.actor.net.mlp.weights[-1].data.mul_(50)
-    made.target_actor = copy.deepcopy(made.actor.net)
+    made.target_actor.load_state_dict(made.actor.net.state_dict())
     return made
 
 
@@ -106,13 +106,13 @@ def test_actors_follow_every_second_critic_step_in_matd3_and_none_while_warming_
     assert ["actor_loss" in slow.update(data) for _ in range(5)] == [False] * 3 + [True] * 2
 
 
-def test_soft_update_by_hand():
+def test_soft_target_by_hand():
     source, target = nn.Linear(1, 1), nn.Linear(1, 1)
     source.weight.data.fill_(3.0)
     source.bias.data.fill_(-1.0)
     target.weight.data.fill_(1.0)
     target.bias.data.fill_(1.0)
-    soft_update(target, source, 0.25)
+    SoftTarget(target, source, 0.25).move()
     assert (float(target.weight), float(target.bias)) == pytest.approx((1.5, 0.5))
     assert (float(source.weight), float(source.bias)) == (3.0, -1.0)
 

@@ -26,7 +26,7 @@ def learner(**settings):
     made.utility.net.mlp.weights[-1].data.mul_(
         100
     )  # the usual small last layer would hide mistakes
-    made.target_net = copy.deepcopy(made.utility.net)
+    made.target_net.load_state_dict(made.utility.net.state_dict())
     for parameter in made.target_net.parameters():  # targets that differ from the present networks
         parameter.data += torch.randn(parameter.shape, generator=generator(7)) * 0.5
     return made
