@@ -10,7 +10,6 @@ from assets.progress import reporter
 from assets.provenance import Provenance
 from assets.resources import Profile
 from assets.store import Store
-from assets.training.assets import load_world
 
 if TYPE_CHECKING:
     from marl.evaluate.baselines import BaselineSet
@@ -38,9 +37,10 @@ def baseline_policies(
     )
     from marl.evaluate.policies import BASELINES_FILE
     from marl.evaluate.tuning import tune_baselines, with_frontiers
+    from marl.evaluate.world import load_world
     from marl.files import write_json
 
-    world = load_world(workload_model, price_catalog, profile)
+    world = load_world(workload_model, price_catalog, profile.episode_steps)
     budget = TuningBudget(
         candidates=profile.tuning_candidates,
         generations=profile.tuning_generations,
@@ -93,8 +93,9 @@ def evaluation_episodes(
         play_frontiers,
         tell_episode,
     )
+    from marl.evaluate.world import load_world
 
-    world = load_world(workload_model, price_catalog, profile)
+    world = load_world(workload_model, price_catalog, profile.episode_steps)
     policies = load_policies(trained_policies, baseline_policies)
     say = reporter(context)
     episodes = play(
@@ -211,9 +212,10 @@ def episode_viewer(
     from marl.evaluate.study import busiest_episode, load_policies
     from marl.evaluate.viewer.page import PAGE, write_page
     from marl.evaluate.viewer.record import pick_pair, record_held_out
+    from marl.evaluate.world import load_world
 
     report = json.loads((eval_report / "report.json").read_text(encoding="utf-8"))
-    world = load_world(workload_model, price_catalog, profile)
+    world = load_world(workload_model, price_catalog, profile.episode_steps)
     pair = pick_pair(load_policies(trained_policies, baseline_policies), report)
     scenario = report["main_scenario"]
     episode = busiest_episode(pair[0], world, scenario, profile.evaluation_episodes, profile.seed)

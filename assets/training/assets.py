@@ -1,7 +1,6 @@
 """price_catalog, and trained_policies from it, the workload and the baselines."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import dagster as dg
 
@@ -11,9 +10,6 @@ from assets.provenance import Provenance
 from assets.resources import Profile
 from assets.store import Store
 from assets.training.runs import training_runs
-
-if TYPE_CHECKING:
-    from marl.evaluate.world import ProvisioningWorld
 
 
 @dg.asset(description="What a region of Google Cloud charges: figure, unit, source and date.")
@@ -31,18 +27,6 @@ def price_catalog(context: dg.AssetExecutionContext, store: Store) -> Path:
     return into
 
 
-def load_world(workload_model: Path, price_catalog: Path, profile: Profile) -> "ProvisioningWorld":
-    """The simulated cloud under the fitted workload, at the catalogue's prices."""
-    from marl.cloud.catalogue import PriceCatalog
-    from marl.evaluate.world import ProvisioningWorld
-    from marl.workload.model import WorkloadModel
-
-    catalog = PriceCatalog.model_validate_json((price_catalog / "catalog.json").read_text())
-    return ProvisioningWorld(
-        WorkloadModel.load(workload_model), catalog, episode_steps=profile.episode_steps
-    )
-
-
 @dg.asset(
     description="Learned policies, trained on the training part alone, as files that hold weights, "
     "layout and normaliser, and registered in MLflow."
@@ -55,42 +39,34 @@ def trained_policies(
     profile: Profile,
     store: Store,
 ) -> Path:
-    """Train every policy of the profile for every seed, teachers first; stopped runs continue."""
+    """Train every policy of the profile for every seed; stopped runs continue."""
     import shutil
 
     import polars as pl
 
-    from marl.evaluate.baselines import BaselineSet
-    from marl.evaluate.policies import BASELINES_FILE, REFERENCE, trained_policy_name
-    from marl.train.loop import train
-    from marl.train.tensorboard_tracker import TensorBoardTracker
-    from marl.train.tracking import MlflowTracker, Trackers, register_policy
+    from assets.training.workers import TrainingInputs, train_all
+    from marl.evaluate.policies import trained_policy_name
+    from marl.train.tracking import register_policy
 
-    world = load_world(workload_model, price_catalog, profile)
-    baselines = BaselineSet.model_validate_json(
-        (baseline_policies / BASELINES_FILE.name).read_text(encoding="utf-8")
+    hashes = {path.name: Provenance.load(path).sha256 for path in (workload_model, price_catalog)}
+    inputs = TrainingInputs(
+        workload_model=workload_model,
+        price_catalog=price_catalog,
+        baseline_policies=baseline_policies,
+        episode_steps=profile.episode_steps,
+        profile=profile.name,
+        checkpoints=store.working("checkpoints"),
+        mlflow=store.path / "mlflow",
+        tensorboard=store.path / "tensorboard",
+        inputs_hash="-".join(hashes.values()),
     )
-    inputs = {path.name: Provenance.load(path).sha256 for path in (workload_model, price_catalog)}
     into = store.staging("trained_policies")
-    policies: dict[tuple[str | None, int], Path] = {}  # by name and seed: teachers of later ones
+    configs = training_runs(profile)
+    # A line per evaluation, none lost.
+    results = train_all(inputs, configs, reporter(context, every_s=0.0))
     curves = []
-    for config in training_runs(profile):
-        result = train(
-            config,
-            world.make_env("mixed", "train"),
-            baselines.actions()[REFERENCE],
-            store.working("checkpoints"),
-            inputs_hash="-".join(inputs.values()),
-            stages=None if config.curriculum is None else world.stages("train"),
-            teacher=policies.get((config.warm_start, config.seed)),
-            tracker=Trackers(
-                MlflowTracker(store.path / "mlflow", tags={"profile": profile.name}),
-                TensorBoardTracker(store.path / "tensorboard"),
-            ),
-            progress=reporter(context, every_s=0.0),  # a line per evaluation, none lost
-        )
+    for config, result in zip(configs, results, strict=True):
         name = config.policy_name
-        policies[name, config.seed] = result.policy_path
         shutil.copyfile(result.policy_path, into / trained_policy_name(name, config.seed))
         register_policy(store.path / "mlflow", f"stratoform-{name}", result.run_id)
         curves += [

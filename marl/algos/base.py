@@ -162,7 +162,8 @@ class SoftTarget:
 
     def __init__(self, target: nn.Module, source: nn.Module, tau: float) -> None:
         self.tau = tau
-        self._parameters = list(target.parameters()), list(source.parameters())
+        self._kept: list[Tensor] = list(target.parameters())
+        self._new: list[Tensor] = list(source.parameters())
         self._buffers = list(zip(target.buffers(), source.buffers(), strict=True))
 
     @torch.no_grad()
@@ -171,9 +172,8 @@ class SoftTarget:
 
         θ' ← τ θ + (1 − τ) θ' (Lillicrap et al. 2016, arXiv:1509.02971, algorithm 1).
         """
-        kept, new = self._parameters
-        if kept:  # VDN's mixer has none
-            torch._foreach_lerp_(kept, new, self.tau)
+        if self._kept:  # VDN's mixer has none
+            torch._foreach_lerp_(self._kept, self._new, self.tau)
         for old, now in self._buffers:
             old.copy_(now)
 

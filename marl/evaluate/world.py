@@ -140,6 +140,22 @@ def physical(actions: Mapping[str, Tensor]) -> dict[str, float]:
     }
 
 
+def load_world(workload_model: Path, price_catalog: Path, episode_steps: int) -> ProvisioningWorld:
+    """The simulated cloud under a stored workload, at a stored catalogue's prices.
+
+    Args:
+        workload_model: folder of the workload.
+        price_catalog: folder of the prices.
+        episode_steps: steps in an episode.
+    """
+    prices = (price_catalog / "catalog.json").read_text(encoding="utf-8")
+    return ProvisioningWorld(
+        WorkloadModel.load(workload_model),
+        PriceCatalog.model_validate_json(prices),
+        episode_steps=episode_steps,
+    )
+
+
 def stored_world(data: Path | None = None, episode_steps: int = 144) -> ProvisioningWorld:
     """The world of the lineage's stored workload and prices.
 
@@ -148,9 +164,4 @@ def stored_world(data: Path | None = None, episode_steps: int = 144) -> Provisio
         episode_steps: steps in an episode.
     """
     data = data or Path(os.environ.get("STRATOFORM_DATA", "data"))
-    prices = (data / "price_catalog" / "catalog.json").read_text(encoding="utf-8")
-    return ProvisioningWorld(
-        WorkloadModel.load(data / "workload_model"),
-        PriceCatalog.model_validate_json(prices),
-        episode_steps=episode_steps,
-    )
+    return load_world(data / "workload_model", data / "price_catalog", episode_steps)

@@ -8,9 +8,12 @@ import polars as pl
 import pytest
 
 from assets.provenance import Provenance
+from assets.resources import TrainingPlan
+from assets.training.runs import training_runs
+from assets.training.workers import TrainingInputs, train_all
 from pipelines.build import build_defs
 from tests.conftest import REPO
-from tests.integration.lineage.tiny import run
+from tests.integration.lineage.tiny import TINY, run
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("lineage")]
 
@@ -99,3 +102,48 @@ def test_only_the_training_part_trains(first):
     assert model["start_us"] < model["split_us"] < model["end_us"]
     episodes = pl.read_parquet(data / "evaluation_episodes" / "rows" / "*.parquet")
     assert episodes["is_held_out"].all()
+
+
+def beside(data, tmp_path):
+    """Runs of two seeds, each with a pupil, on the lineage's own assets; tracked in `tmp_path`."""
+    short = {"hold_steps": 1, "evaluate_envs": 4, "capacity": 5000}
+    plans = {
+        "apg": TrainingPlan(steps=3000, clouds=32, settings={**short, "learner": {"window": 12}}),
+        "apg_maddpg": TrainingPlan(
+            learner="maddpg", steps=3000, clouds=32, warm_start="apg", settings=short
+        ),
+    }
+    configs = training_runs(TINY.model_copy(update={"training": plans, "training_seeds": 2}))
+    return configs, TrainingInputs(
+        workload_model=data / "workload_model",
+        price_catalog=data / "price_catalog",
+        baseline_policies=data / "baseline_policies",
+        episode_steps=TINY.episode_steps,
+        profile=TINY.name,
+        checkpoints=tmp_path / "checkpoints",
+        mlflow=tmp_path / "mlflow",
+        tensorboard=tmp_path / "tensorboard",
+        inputs_hash="",
+    )
+
+
+def test_runs_side_by_side_give_the_same_policies(first, tmp_path):
+    lines = []
+    policies = {}
+    for count in (1, 2):
+        configs, inputs = beside(first[0], tmp_path / str(count))
+        results = train_all(inputs, configs, lines.append, count)
+        assert [result.summary.learner for result in results] == [
+            config.policy_name for config in configs
+        ]
+        policies[count] = [result.summary.policy_sha256 for result in results]
+        assert len({result.run_id for result in results}) == len(configs)
+    assert policies[1] == policies[2]
+    assert sum("epoch 2 of 2" in line for line in lines) == 2 * len(configs)
+
+
+def test_the_first_failure_ends_all_and_is_told(first, tmp_path):
+    configs, inputs = beside(first[0], tmp_path)
+    wrong = [config.model_copy(update={"curriculum": "nonsense"}) for config in configs]
+    with pytest.raises(AttributeError, match="'str' object has no attribute"):
+        train_all(inputs, [*configs[:1], *wrong[2:3]], lambda line: None, 2)

@@ -1,9 +1,12 @@
 """Which runs a profile asks for: how long, in which order, from which teacher."""
 
+import os
+
 import pytest
 
 from assets.resources import TrainingPlan
 from assets.training.runs import training_runs
+from assets.training.workers import chains, processes
 from marl.train.config import learner_names
 from pipelines.profiles import PROFILES, profile
 
@@ -79,3 +82,28 @@ def test_every_profile_trains_what_there_is(name):
     runs = training_runs(profile(name))
     assert {run.learner.name for run in runs} <= set(learner_names())
     assert len(runs) == len(profile(name).training) * profile(name).training_seeds
+
+
+def test_pupils_wait_for_their_own_teacher_and_for_nobody_else():
+    runs = training_runs(
+        profile_with(
+            {
+                "mappo": TrainingPlan(steps=10**6),
+                "apg": TrainingPlan(steps=10**6),
+                "apg_maddpg": TrainingPlan(learner="maddpg", steps=10**6, warm_start="apg"),
+                "third": TrainingPlan(learner="maddpg", steps=10**6, warm_start="apg_maddpg"),
+            }
+        )
+    )
+    named = [[(run.policy_name, run.seed) for run in chain] for chain in chains(runs)]
+    assert named == [
+        [("apg", 0), ("apg_maddpg", 0), ("third", 0)],
+        [("apg", 1), ("apg_maddpg", 1), ("third", 1)],
+        [("mappo", 0)],
+        [("mappo", 1)],
+    ]
+
+
+def test_never_more_processes_than_runs():
+    assert processes(1) == 1
+    assert 1 <= processes(1000) <= (os.cpu_count() or 1)
