@@ -30,6 +30,16 @@ _REFINED: Final = TrainingPlan(
     },
 )
 
+# The trace again, every kind of demand in turn, and each type of workload for itself.
+SCENARIOS: Final = [
+    "replay",
+    "mixed",
+    "mixed_burst",
+    "web_cyclical",
+    "batch_cyclical",
+    "ml_cyclical",
+]
+
 PROFILES: Final = {
     # Minutes on 2 cores: proves the way from trace to Terraform, and that learning pays.
     "quick": Profile(
@@ -46,11 +56,11 @@ PROFILES: Final = {
         tuning_candidates=48,
         tuning_generations=120,
         tuning_continued=30,
-        frontier_generations=2,
+        frontier_generations=4,
         clairvoyant_iterations=0,
         tuning_episodes=32,
         evaluation_episodes=64,
-        scenarios=["replay", "mixed_steady", "mixed_burst", "mixed_cyclical"],
+        scenarios=SCENARIOS,
     ),
     # About an hour.
     "standard": Profile(
@@ -68,11 +78,11 @@ PROFILES: Final = {
         tuning_candidates=48,
         tuning_generations=120,
         tuning_continued=30,
-        frontier_generations=5,
+        frontier_generations=12,
         clairvoyant_iterations=100,
         tuning_episodes=32,
         evaluation_episodes=128,
-        scenarios=["replay", "mixed_steady", "mixed_burst", "mixed_cyclical"],
+        scenarios=SCENARIOS,
     ),
     # The paper-grade run: five training seeds, as DESIGN's evaluation protocol asks.
     "full": Profile(
@@ -94,7 +104,7 @@ PROFILES: Final = {
         clairvoyant_iterations=200,
         tuning_episodes=128,
         evaluation_episodes=512,
-        scenarios=["replay", "mixed_steady", "mixed_burst", "mixed_cyclical"],
+        scenarios=SCENARIOS,
     ),
 }
 

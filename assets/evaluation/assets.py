@@ -27,39 +27,12 @@ def baseline_policies(
     store: Store,
 ) -> Path:
     """Tune static peak provisioning, reactive target tracking, and the predictive rule."""
-    from marl.cloud.config import CloudConfig
-    from marl.evaluate.baselines import TuningBudget
-    from marl.evaluate.families import (
-        FRONTIER_FACTORS,
-        frontier_families,
-        provisioning_beginnings,
-        provisioning_families,
-    )
+    from assets.evaluation.work import WorldInputs, tune
     from marl.evaluate.policies import BASELINES_FILE
-    from marl.evaluate.tuning import tune_baselines, with_frontiers
-    from marl.evaluate.world import load_world
     from marl.files import write_json
 
-    world = load_world(workload_model, price_catalog, profile.episode_steps)
-    budget = TuningBudget(
-        candidates=profile.tuning_candidates,
-        generations=profile.tuning_generations,
-        continued=profile.tuning_continued,
-    )
-    scores = world.scorer(profile.tuning_episodes, profile.seed).by_kind()
-    say = reporter(context)
-    tuned = tune_baselines(
-        provisioning_families(), scores, budget, profile.seed, say, provisioning_beginnings()
-    )
-    tuned = with_frontiers(
-        tuned,
-        frontier_families(),
-        scores,
-        FRONTIER_FACTORS,
-        profile.frontier_generations,
-        CloudConfig(**world.overrides).weights.performance,
-        say,
-    )
+    clouds = WorldInputs(workload_model, price_catalog, profile.episode_steps, profile.seed)
+    tuned = tune(clouds, profile, reporter(context))
     into = store.staging("baseline_policies")
     write_json(into / BASELINES_FILE.name, tuned.model_dump(mode="json"))
     context.add_output_metadata({one.name: one.reward for one in tuned.tuned})
@@ -82,30 +55,22 @@ def evaluation_episodes(
     """Play every policy in every scenario, compare, and keep one episode step by step."""
     import polars as pl
 
+    from assets.evaluation.work import PlayInputs, WorldInputs, play_all
     from marl.evaluate.clairvoyant import ClairvoyantPolicy
     from marl.evaluate.frontier import savings
     from marl.evaluate.policies import REFERENCE
     from marl.evaluate.statistics import compare, gap_closed
-    from marl.evaluate.study import (
-        load_policies,
-        plan_episodes,
-        play,
-        play_frontiers,
-        tell_episode,
-    )
-    from marl.evaluate.world import load_world
+    from marl.evaluate.study import load_policies, tell_episode
 
-    world = load_world(workload_model, price_catalog, profile.episode_steps)
-    policies = load_policies(trained_policies, baseline_policies)
-    say = reporter(context)
-    episodes = play(
-        policies, world, profile.scenarios, profile.evaluation_episodes, profile.seed, say
+    clouds = WorldInputs(workload_model, price_catalog, profile.episode_steps, profile.seed)
+    inputs = PlayInputs(
+        clouds=clouds,
+        trained_policies=trained_policies,
+        baseline_policies=baseline_policies,
+        episodes=profile.evaluation_episodes,
+        clairvoyant_iterations=profile.clairvoyant_iterations,
     )
-    played = (world, profile.scenarios[0], profile.evaluation_episodes, profile.seed)
-    if profile.clairvoyant_iterations:
-        planned = plan_episodes(baseline_policies, *played, profile.clairvoyant_iterations, say)
-        episodes = pl.concat([episodes, planned])
-    frontier = play_frontiers(baseline_policies, *played, say)
+    episodes, frontier = play_all(inputs, profile.scenarios, reporter(context))
     into = store.staging("evaluation_episodes")
     (into / "rows").mkdir()
     frontier.write_parquet(into / "frontier.parquet", compression="zstd")
@@ -116,7 +81,8 @@ def evaluation_episodes(
     episodes.write_parquet(into / "rows" / "part-000000.parquet", compression="zstd")
     compared = compare(episodes, REFERENCE, seed=profile.seed)
     compared.write_parquet(into / "comparisons.parquet")
-    told = tell_episode(policies, world, profile.scenarios[0], profile.seed)
+    policies = load_policies(trained_policies, baseline_policies)
+    told = tell_episode(policies, clouds.world(), profile.scenarios[0], profile.seed)
     told.write_parquet(into / "trajectories.parquet")
     rewards = compared.filter(
         pl.col("metric") == "reward", pl.col("scenario") == profile.scenarios[0]

@@ -44,7 +44,7 @@ def trained_policies(
 
     import polars as pl
 
-    from assets.training.workers import TrainingInputs, train_all
+    from assets.training.work import TrainingInputs, train_all
     from marl.evaluate.policies import trained_policy_name
     from marl.train.tracking import register_policy
 

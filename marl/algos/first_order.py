@@ -19,7 +19,8 @@ from torch import Tensor, nn
 
 from marl.algos.base import SoftTarget, TeamSpec, named_by_agent
 from marl.algos.first_order_returns import faded_return, td_lambda_target, window_return
-from marl.algos.steps import clipped_step, shrink
+from marl.algos.kept import Kept
+from marl.algos.steps import clipped_step
 from marl.frozen import Frozen
 from marl.nets.actor import TeamActor
 from marl.nets.config import NetConfig
@@ -139,7 +140,7 @@ class Window:
     obs_TBNF: Tensor
 
 
-class FirstOrder:
+class FirstOrder(Kept):
     """The learner; see the module docstring.
 
     Args:
@@ -174,8 +175,8 @@ class FirstOrder:
         ).to(device)
         self.mask = spec.action_mask().to(device)  # (N, A)
         self.actor_optimiser = _adam(self.actor.net, config.actor_lr, config)
-        self._trained: dict[str, nn.Module] = {"actor": self.actor}
-        self._optimisers = {"actor": (self.actor_optimiser, config.actor_lr)}
+        parts: dict[str, Any] = {"actor": self.actor, "actor_optimiser": self.actor_optimiser}
+        steps = [(self.actor_optimiser, config.actor_lr)]
         if self.has_critic:
             self.critic = StackedMLP(
                 [spec.state_size],
@@ -188,12 +189,14 @@ class FirstOrder:
             self.follower = SoftTarget(self.target_critic, self.critic, config.tau)
             self.state_norm = RunningNorm((spec.state_size,), epsilon=_LEAST_VARIANCE).to(device)
             self.critic_optimiser = _adam(self.critic, config.critic_lr, config)
-            self._trained |= {
+            parts |= {
                 "critic": self.critic,
                 "target_critic": self.target_critic,
                 "state_norm": self.state_norm,
+                "critic_optimiser": self.critic_optimiser,
             }
-            self._optimisers["critic"] = (self.critic_optimiser, config.critic_lr)
+            steps.append((self.critic_optimiser, config.critic_lr))
+        self._keep(parts, steps, config.lr_end)
 
     def residual(self, logit_NBA: Tensor, noise_NBA: Tensor | None = None) -> Tensor:
         """(N, B, A) residuals of the actors' outputs, with gradients.
@@ -213,10 +216,6 @@ class FirstOrder:
         self.actor.norm.update(obs_BNF)
         if self.has_critic:
             self.state_norm.update(state_BS)
-
-    def anneal(self, done: float) -> None:
-        """Set the optimisers' steps for the share `done` of the run that is over."""
-        shrink(self._optimisers.values(), self.config.lr_end, done)
 
     def policy(self) -> TeamActor:
         """The actor to evaluate and to store."""
@@ -280,24 +279,6 @@ class FirstOrder:
         """(...,) value of states (..., S)."""
         rows = self.state_norm(state).flatten(0, -2)
         return critic(rows)[0, :, 0].reshape(state.shape[:-1])
-
-    def state_dict(self) -> dict[str, Any]:
-        """Networks, target, optimisers, statistics, counter, random state."""
-        return {
-            "modules": {name: module.state_dict() for name, module in self._trained.items()},
-            "optimisers": {name: o.state_dict() for name, (o, _) in self._optimisers.items()},
-            "updates": self.updates,
-            "generator": self.generator.get_state(),
-        }
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue exactly from `state_dict()`."""
-        for name, module in self._trained.items():
-            module.load_state_dict(state["modules"][name])
-        for name, (optimiser, _) in self._optimisers.items():
-            optimiser.load_state_dict(state["optimisers"][name])
-        self.updates = int(state["updates"])
-        self.generator.set_state(state["generator"])
 
 
 def _adam(module: nn.Module, lr: float, config: FirstOrderConfig) -> torch.optim.Adam:

@@ -21,8 +21,9 @@ from torch import Tensor, nn
 
 from marl.algos.action_heads import ChoiceHead, ResidualHead
 from marl.algos.base import Batch, SoftTarget, TeamSpec, named_by_agent, take_over
+from marl.algos.kept import Kept
 from marl.algos.losses import actor_loss, critic_loss, td_target
-from marl.algos.steps import clipped_step, shrink
+from marl.algos.steps import clipped_step
 from marl.frozen import Frozen
 from marl.nets.actor import TeamActor
 from marl.nets.agent_critic import AttentionCritic
@@ -112,7 +113,7 @@ class MaddpgConfig(Frozen):
         return False
 
 
-class Maddpg:
+class Maddpg(Kept):
     """The learner; see the module docstring.
 
     Args:
@@ -166,6 +167,20 @@ class Maddpg:
         self.critic_optimiser = torch.optim.Adam(
             self.critic.parameters(), lr=config.critic_lr, fused=True
         )
+        steps = (
+            (self.actor_optimiser, config.actor_lr),
+            (self.critic_optimiser, config.critic_lr),
+        )
+        parts = {
+            "actor": self.actor,
+            "critic": self.critic,
+            "target_actor": self.target_actor,
+            "target_critic": self.target_critic,
+            "state_norm": self.state_norm,
+            "actor_optimiser": self.actor_optimiser,
+            "critic_optimiser": self.critic_optimiser,
+        }
+        self._keep(parts, steps, config.lr_end)
 
     @torch.no_grad()
     def act(self, obs_BNF: Tensor, noise_NBA: Tensor | None = None) -> Tensor:
@@ -179,14 +194,6 @@ class Maddpg:
         """Take new experience into the running statistics that normalise inputs."""
         self.actor.norm.update(obs_BNF)
         self.state_norm.update(state_BS)
-
-    def anneal(self, done: float) -> None:
-        """Set the optimisers' steps for the share `done` of the run that is over."""
-        steps = (
-            (self.actor_optimiser, self.config.actor_lr),
-            (self.critic_optimiser, self.config.critic_lr),
-        )
-        shrink(steps, self.config.lr_end, done)
 
     def policy(self) -> TeamActor:
         """The actor to evaluate and to store."""
@@ -285,35 +292,6 @@ class Maddpg:
     def _split(self, value_EB1: Tensor) -> Tensor:
         """(C·N, B, 1) stacked outputs into (C, N, B); N is 1 for a team."""
         return value_EB1.squeeze(-1).unflatten(0, (self.config.critics, self.judged))
-
-    def state_dict(self) -> dict[str, Any]:
-        """Networks, targets, optimisers, statistics, counter, random state."""
-        modules = {name: module.state_dict() for name, module in self._modules().items()}
-        return {
-            **modules,
-            "actor_optimiser": self.actor_optimiser.state_dict(),
-            "critic_optimiser": self.critic_optimiser.state_dict(),
-            "updates": self.updates,
-            "generator": self.generator.get_state(),
-        }
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue exactly from `state_dict()`."""
-        for name, module in self._modules().items():
-            module.load_state_dict(state[name])
-        self.actor_optimiser.load_state_dict(state["actor_optimiser"])
-        self.critic_optimiser.load_state_dict(state["critic_optimiser"])
-        self.updates = int(state["updates"])
-        self.generator.set_state(state["generator"])
-
-    def _modules(self) -> dict[str, nn.Module]:
-        return {
-            "actor": self.actor,
-            "critic": self.critic,
-            "target_actor": self.target_actor,
-            "target_critic": self.target_critic,
-            "state_norm": self.state_norm,
-        }
 
 
 def _critic(

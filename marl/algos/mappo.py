@@ -14,13 +14,14 @@ from typing import Any, Literal
 
 import torch
 from pydantic import Field
-from torch import Tensor, nn
+from torch import Tensor
 
 from marl.algos.base import TeamSpec, named_by_agent
+from marl.algos.kept import Kept
 from marl.algos.ppo_losses import clipped_surrogate, value_loss
 from marl.algos.returns import gae
 from marl.algos.rollout import Rollout, RowTable
-from marl.algos.steps import clipped_step, shrink
+from marl.algos.steps import clipped_step
 from marl.frozen import Frozen
 from marl.nets.actor import TeamActor
 from marl.nets.config import FeedForward, NetConfig
@@ -94,7 +95,7 @@ class MappoConfig(Frozen):
         return self.name == "ppo"
 
 
-class Mappo:
+class Mappo(Kept):
     """The learner; see the module docstring.
 
     Args:
@@ -151,6 +152,19 @@ class Mappo:
         self.critic_optimiser = torch.optim.Adam(
             self.critic.mlp.parameters(), lr=config.critic_lr, eps=1e-5, fused=True
         )
+        steps = (
+            (self.actor_optimiser, config.actor_lr),
+            (self.critic_optimiser, config.critic_lr),
+        )
+        parts = {
+            "actor": self.actor,
+            "head": self.head,
+            "critic": self.critic,
+            "state_norm": self.state_norm,
+            "actor_optimiser": self.actor_optimiser,
+            "critic_optimiser": self.critic_optimiser,
+        }
+        self._keep(parts, steps, config.lr_end)
 
     @torch.no_grad()
     def explore(self, obs_BNF: Tensor, mask_BNA: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -169,14 +183,6 @@ class Mappo:
         """
         self.actor.norm.update(rollout.obs_TBNF)
         self.state_norm.update(rollout.state_TBS)
-
-    def anneal(self, done: float) -> None:
-        """Set the optimisers' steps for the share `done` of the run that is over."""
-        steps = (
-            (self.actor_optimiser, self.config.actor_lr),
-            (self.critic_optimiser, self.config.critic_lr),
-        )
-        shrink(steps, self.config.lr_end, done)
 
     def policy(self) -> TeamActor:
         """The actor to evaluate and to store."""
@@ -311,30 +317,3 @@ class Mappo:
         """(B, J) in the critic's units, from what is normalised; where MAPPO and IPPO differ."""
         value: Tensor = self.critic(state_BS if self.is_central else inputs_BNF.transpose(0, 1))
         return value
-
-    def state_dict(self) -> dict[str, Any]:
-        """Networks, optimisers, statistics, counter, random state."""
-        return {
-            **{name: module.state_dict() for name, module in self._modules().items()},
-            "actor_optimiser": self.actor_optimiser.state_dict(),
-            "critic_optimiser": self.critic_optimiser.state_dict(),
-            "updates": self.updates,
-            "generator": self.generator.get_state(),
-        }
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue exactly from `state_dict()`."""
-        for name, module in self._modules().items():
-            module.load_state_dict(state[name])
-        self.actor_optimiser.load_state_dict(state["actor_optimiser"])
-        self.critic_optimiser.load_state_dict(state["critic_optimiser"])
-        self.updates = int(state["updates"])
-        self.generator.set_state(state["generator"])
-
-    def _modules(self) -> dict[str, nn.Module]:
-        return {
-            "actor": self.actor,
-            "head": self.head,
-            "critic": self.critic,
-            "state_norm": self.state_norm,
-        }

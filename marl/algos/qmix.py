@@ -19,6 +19,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from marl.algos.base import SoftTarget, TeamSpec
+from marl.algos.kept import Kept
 from marl.frozen import Frozen
 from marl.nets.config import FeedForward, NetConfig
 from marl.nets.mixers import AdditiveMixer, MonotonicMixer
@@ -117,7 +118,7 @@ def explore(
     return torch.where(is_random, random, greedy_BN)
 
 
-class Qmix:
+class Qmix(Kept):
     """The learner; see the module docstring.
 
     Args:
@@ -172,6 +173,15 @@ class Qmix:
         ]
         self.trained = [*self.utility.net.parameters(), *self.mixer.parameters()]
         self.optimiser = torch.optim.Adam(self.trained, lr=config.lr, fused=True)
+        parts = {
+            "utility": self.utility,
+            "mixer": self.mixer,
+            "state_norm": self.state_norm,
+            "target_net": self.target_net,
+            "target_mixer": self.target_mixer,
+            "optimiser": self.optimiser,
+        }
+        self._keep(parts, [(self.optimiser, config.lr)], config.lr_end)
         self.error_B = torch.zeros(0, device=device)
 
     @torch.no_grad()
@@ -200,8 +210,7 @@ class Qmix:
         config = self.config
         fallen = min(done / config.epsilon_share, 1.0)
         self.epsilon = config.epsilon_start + (config.epsilon_end - config.epsilon_start) * fallen
-        for group in self.optimiser.param_groups:
-            group["lr"] = config.lr * (1.0 + (config.lr_end - 1.0) * done)
+        super().anneal(done)
 
     def policy(self) -> TeamUtility:
         """The utilities to evaluate (`choose`) and to store; a view, copy it to keep it."""
@@ -250,29 +259,10 @@ class Qmix:
         return batch.return_B + batch.discount_B * value
 
     def state_dict(self) -> dict[str, Any]:
-        """Networks, targets, optimiser, statistics, counters, random state."""
-        modules = {name: module.state_dict() for name, module in self._modules().items()}
-        return {
-            **modules,
-            "optimiser": self.optimiser.state_dict(),
-            "updates": self.updates,
-            "epsilon": self.epsilon,
-            "generator": self.generator.get_state(),
-        }
+        """As of every learner, and the present exploration."""
+        return {**super().state_dict(), "epsilon": self.epsilon}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue exactly from `state_dict()`."""
-        for name, module in self._modules().items():
-            module.load_state_dict(state[name])
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.updates, self.epsilon = int(state["updates"]), float(state["epsilon"])
-        self.generator.set_state(state["generator"])
-
-    def _modules(self) -> dict[str, nn.Module]:
-        return {
-            "utility": self.utility,
-            "mixer": self.mixer,
-            "state_norm": self.state_norm,
-            "target_net": self.target_net,
-            "target_mixer": self.target_mixer,
-        }
+        super().load_state_dict(state)
+        self.epsilon = float(state["epsilon"])

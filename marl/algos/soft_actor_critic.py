@@ -19,10 +19,11 @@ import torch
 from torch import Tensor, nn
 
 from marl.algos.base import SoftTarget, TeamSpec, take_over
+from marl.algos.kept import Kept
 from marl.algos.losses import critic_loss
 from marl.algos.sac_config import SacConfig
 from marl.algos.sac_losses import policy_loss, soft_value, temperature_loss
-from marl.algos.steps import clipped_step, shrink
+from marl.algos.steps import clipped_step
 from marl.nets.actor import TeamActor
 from marl.nets.gaussian import GaussianHead, squashed_log_prob
 from marl.nets.norm import RunningNorm
@@ -55,7 +56,7 @@ class Rows(Protocol):
 BatchT = TypeVar("BatchT", bound=Rows)
 
 
-class SoftActorCritic(ABC, Generic[BatchT]):
+class SoftActorCritic(Kept, ABC, Generic[BatchT]):
     """Everything of the learners but what their networks remember.
 
     Args:
@@ -118,19 +119,26 @@ class SoftActorCritic(ABC, Generic[BatchT]):
             self.critic.parameters(), lr=config.critic_lr, fused=True
         )
         self.alpha_optimiser = torch.optim.Adam([self.log_alpha], lr=config.alpha_lr)
+        steps = (
+            (self.actor_optimiser, config.actor_lr),
+            (self.critic_optimiser, config.critic_lr),
+        )
+        parts = {
+            "actor": self.actor,
+            "head": self.head,
+            "critic": self.critic,
+            "target_critic": self.target_critic,
+            "state_norm": self.state_norm,
+            "actor_optimiser": self.actor_optimiser,
+            "critic_optimiser": self.critic_optimiser,
+            "alpha_optimiser": self.alpha_optimiser,
+        }
+        self._keep(parts, steps, config.lr_end)
 
     def observe(self, obs_BNF: Tensor, state_BS: Tensor) -> None:
         """Take new experience into the running statistics that normalise inputs."""
         self.actor.norm.update(obs_BNF)
         self.state_norm.update(state_BS)
-
-    def anneal(self, done: float) -> None:
-        """Set the optimisers' steps for the share `done` of the run that is over."""
-        steps = (
-            (self.actor_optimiser, self.config.actor_lr),
-            (self.critic_optimiser, self.config.critic_lr),
-        )
-        shrink(steps, self.config.lr_end, done)
 
     def policy(self) -> TeamActor:
         """The actor to evaluate and to store."""
@@ -253,30 +261,10 @@ class SoftActorCritic(ABC, Generic[BatchT]):
         return torch.tanh(latent) * self.mask[:, None], log_prob
 
     def state_dict(self) -> dict[str, Any]:
-        """Networks, targets, temperatures, optimisers, statistics, counter, random state."""
-        return {
-            **{name: part.state_dict() for name, part in self._parts().items()},
-            "log_alpha": self.log_alpha.detach(),
-            "updates": self.updates,
-            "generator": self.generator.get_state(),
-        }
+        """As of every learner, and the temperatures."""
+        return {**super().state_dict(), "log_alpha": self.log_alpha.detach()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue exactly from `state_dict()`."""
-        for name, part in self._parts().items():
-            part.load_state_dict(state[name])
+        super().load_state_dict(state)
         self.log_alpha.data.copy_(state["log_alpha"])
-        self.updates = int(state["updates"])
-        self.generator.set_state(state["generator"])
-
-    def _parts(self) -> dict[str, Any]:
-        return {
-            "actor": self.actor,
-            "head": self.head,
-            "critic": self.critic,
-            "target_critic": self.target_critic,
-            "state_norm": self.state_norm,
-            "actor_optimiser": self.actor_optimiser,
-            "critic_optimiser": self.critic_optimiser,
-            "alpha_optimiser": self.alpha_optimiser,
-        }

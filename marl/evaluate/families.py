@@ -47,8 +47,8 @@ _STATIC_RANGES: Final = {
 
 
 # Factors on the weight of performance along a frontier: normalised, the weights of cost and
-# performance go from .36 and .14 to .04 and .91. The upper end lies where good policies do.
-FRONTIER_FACTORS: Final = (0.25, 0.5, 2.0, 4.0, 16.0)
+# performance go from .32 and .25 to .04 and .91. Points lie close where good policies do.
+FRONTIER_FACTORS: Final = (0.5, 1.5, 2.5, 4.0, 16.0)
 
 
 def provisioning_families() -> tuple[BaselineFamily, ...]:

@@ -10,7 +10,7 @@ import pytest
 from assets.provenance import Provenance
 from assets.resources import TrainingPlan
 from assets.training.runs import training_runs
-from assets.training.workers import TrainingInputs, train_all
+from assets.training.work import TrainingInputs, train_all
 from pipelines.build import build_defs
 from tests.conftest import REPO
 from tests.integration.lineage.tiny import TINY, run

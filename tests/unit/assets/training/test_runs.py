@@ -1,12 +1,10 @@
 """Which runs a profile asks for: how long, in which order, from which teacher."""
 
-import os
-
 import pytest
 
 from assets.resources import TrainingPlan
 from assets.training.runs import training_runs
-from assets.training.workers import chains, processes
+from assets.training.work import chains
 from marl.train.config import learner_names
 from pipelines.profiles import PROFILES, profile
 
@@ -102,8 +100,3 @@ def test_pupils_wait_for_their_own_teacher_and_for_nobody_else():
         [("mappo", 0)],
         [("mappo", 1)],
     ]
-
-
-def test_never_more_processes_than_runs():
-    assert processes(1) == 1
-    assert 1 <= processes(1000) <= (os.cpu_count() or 1)

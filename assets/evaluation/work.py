@@ -1,0 +1,156 @@
+"""Tuning and evaluation as parts of work that can be done side by side.
+
+A part reads the assets for itself; its random state follows from the seed and its name, never from
+what ran before it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from assets.resources import Profile
+from assets.side_by_side import Say, side_by_side
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from marl.evaluate.baselines import BaselineSet, TuningBudget
+    from marl.evaluate.world import ProvisioningWorld
+
+
+@dataclass(frozen=True)
+class WorldInputs:
+    """What clouds are made from.
+
+    Attributes:
+        workload_model, price_catalog: materialised assets.
+        episode_steps: steps of an episode.
+        seed: of everything random.
+    """
+
+    workload_model: Path
+    price_catalog: Path
+    episode_steps: int
+    seed: int
+
+    def world(self) -> "ProvisioningWorld":
+        """Read them."""
+        from marl.evaluate.world import load_world
+
+        return load_world(self.workload_model, self.price_catalog, self.episode_steps)
+
+
+@dataclass(frozen=True)
+class PlayInputs:
+    """What is played, besides.
+
+    Attributes:
+        clouds: where.
+        trained_policies, baseline_policies: materialised assets.
+        episodes: for each policy and scenario.
+        clairvoyant_iterations: see Profile.
+    """
+
+    clouds: WorldInputs
+    trained_policies: Path
+    baseline_policies: Path
+    episodes: int
+    clairvoyant_iterations: int
+
+
+def tune(clouds: WorldInputs, profile: Profile, say: Say) -> "BaselineSet":
+    """Every baseline tuned, rules that continue another's search after it; then the frontiers."""
+    from marl.evaluate.baselines import TuningBudget
+    from marl.evaluate.families import frontier_families, provisioning_families
+
+    budget = TuningBudget(
+        candidates=profile.tuning_candidates,
+        generations=profile.tuning_generations,
+        continued=profile.tuning_continued,
+    )
+    families = provisioning_families()
+    continuing = {one.continues for one in families} - {None}
+    alone = [(one.name,) for one in families if not one.continues and one.name not in continuing]
+    together = tuple(one.name for one in families if (one.name,) not in alone)
+    work = partial(_tune_part, clouds, budget, profile.tuning_episodes)
+    found = side_by_side(work, [together, *alone], say)
+    tuned = {one.name: one for part in found for one in part.tuned}
+    every = found[0].model_copy(update={"tuned": tuple(tuned[one.name] for one in families)})
+    names = [one.name for one in frontier_families()]
+    generations = profile.frontier_generations
+    drawn = partial(_frontier_part, clouds, every, profile.tuning_episodes, generations)
+    frontiers = {
+        name: points
+        for part in side_by_side(drawn, names, say)
+        for name, points in part.frontiers.items()
+    }
+    return every.model_copy(update={"frontiers": frontiers})
+
+
+def _tune_part(
+    clouds: WorldInputs, budget: "TuningBudget", episodes: int, names: Sequence[str], say: Say
+) -> "BaselineSet":
+    from marl.evaluate.families import provisioning_beginnings, provisioning_families
+    from marl.evaluate.tuning import tune_baselines
+
+    families = [one for one in provisioning_families() if one.name in names]
+    scores = clouds.world().scorer(episodes, clouds.seed).by_kind()
+    begin = provisioning_beginnings()
+    return tune_baselines(families, scores, budget, clouds.seed, say, begin)
+
+
+def _frontier_part(
+    clouds: WorldInputs,
+    found: "BaselineSet",
+    episodes: int,
+    generations: int,
+    name: str,
+    say: Say,
+) -> "BaselineSet":
+    from marl.cloud.config import CloudConfig
+    from marl.evaluate.families import FRONTIER_FACTORS, frontier_families
+    from marl.evaluate.tuning import with_frontiers
+
+    world = clouds.world()
+    return with_frontiers(
+        found,
+        [one for one in frontier_families() if one.name == name],
+        world.scorer(episodes, clouds.seed).by_kind(),
+        FRONTIER_FACTORS,
+        generations,
+        CloudConfig(**world.overrides).weights.performance,
+        say,
+    )
+
+
+def play_all(
+    inputs: PlayInputs, scenarios: Sequence[str], say: Say
+) -> "tuple[pl.DataFrame, pl.DataFrame]":
+    """Episodes of every policy in every scenario, and of the frontiers in the main one."""
+    import polars as pl
+
+    parts = [("frontier", scenarios[0]), *(("policies", name) for name in scenarios)]
+    if inputs.clairvoyant_iterations:
+        parts.insert(0, ("plan", scenarios[0]))
+    frames = side_by_side(partial(_play_part, inputs), parts, say)
+    by_part = dict(zip(parts, frames, strict=True))
+    frontier = by_part.pop(("frontier", scenarios[0]))
+    planned = by_part.pop(("plan", scenarios[0]), None)
+    return pl.concat([*by_part.values(), *([] if planned is None else [planned])]), frontier
+
+
+def _play_part(inputs: PlayInputs, part: tuple[str, str], say: Say) -> "pl.DataFrame":
+    from marl.evaluate.study import load_policies, plan_episodes, play, play_frontiers
+
+    what, scenario = part
+    world, seed = inputs.clouds.world(), inputs.clouds.seed
+    played = (world, scenario, inputs.episodes, seed)
+    if what == "plan":
+        count = inputs.clairvoyant_iterations
+        return plan_episodes(inputs.baseline_policies, *played, count, say)
+    if what == "frontier":
+        return play_frontiers(inputs.baseline_policies, *played, say)
+    policies = load_policies(inputs.trained_policies, inputs.baseline_policies)
+    return play(policies, world, [scenario], inputs.episodes, seed, say)

@@ -1,0 +1,90 @@
+"""Independent parts of long work side by side: as many processes as there are cores and memory for.
+
+What a part computes does not depend on what runs beside it. What the parts are belongs to those who
+have them (`assets.training.work`, `assets.evaluation.work`).
+"""
+
+import os
+from collections.abc import Callable, Sequence
+from typing import Any, Final, TypeVar
+
+Part = TypeVar("Part")
+Result = TypeVar("Result")
+Say = Callable[[str], None]
+
+_BYTES_EACH: Final = 4 << 30  # of memory a part may need (first-order learners keep their windows)
+_LISTEN_S: Final = 0.5  # between two looks at what workers say
+_worker: dict[str, Any] = {}  # of this process, where it is a worker: `lines`, `stop`
+
+
+def processes(parts: int) -> int:
+    """How many to work in, for so many parts."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return max(1, min(cores or 1, memory // _BYTES_EACH, parts))
+
+
+def side_by_side(
+    work: Callable[[Part, Say], Result],
+    parts: Sequence[Part],
+    say: Say,
+    count: int | None = None,
+) -> list[Result]:
+    """`work(part, say)` for every part; the first error stops the others when they next say a line.
+
+    Args:
+        work: a function that a process can import (or a `functools.partial` of one).
+        parts: the longest best first; plain values.
+        say: receives the lines of all parts.
+        count: processes; by default as many as `processes` says. With one, it is this one.
+
+    Returns:
+        Results in the order of `parts`.
+    """
+    count = processes(len(parts)) if count is None else count
+    if count == 1:
+        return [work(part, say) for part in parts]
+    from concurrent.futures import FIRST_EXCEPTION, ProcessPoolExecutor, wait
+    from multiprocessing import get_context
+
+    context = get_context("spawn")  # torch's threads do not survive a fork
+    with context.Manager() as manager:
+        lines, stop, places = manager.Queue(), manager.Event(), manager.Queue()
+        for place in range(count):
+            places.put(place)
+        begin = (lines, stop, places, context.RLock())
+        with ProcessPoolExecutor(count, context, _begin_worker, begin) as pool:
+            runs = [pool.submit(_work_on, work, part) for part in parts]
+            try:
+                waiting = set(runs)
+                while waiting:
+                    ended, waiting = wait(waiting, _LISTEN_S, FIRST_EXCEPTION)
+                    while not lines.empty():
+                        say(lines.get())
+                    for run in ended:
+                        run.result()
+            finally:
+                stop.set()
+                pool.shutdown(wait=False, cancel_futures=True)
+        return [run.result() for run in runs]
+
+
+def _begin_worker(lines: Any, stop: Any, places: Any, lock: Any) -> None:
+    import sys
+
+    from tqdm import tqdm
+
+    _worker.update(lines=lines, stop=stop)
+    tqdm.set_lock(lock)
+    if sys.stderr.isatty():
+        os.environ["TQDM_POSITION"] = str(places.get())  # a line of the terminal for each worker
+
+
+def _work_on(work: Callable[[Part, Say], Result], part: Part) -> Result:
+    return work(part, _say)
+
+
+def _say(line: str) -> None:
+    _worker["lines"].put(line)
+    if _worker["stop"].is_set():
+        raise RuntimeError("stopped, because another part failed or all were interrupted")
