@@ -48,36 +48,51 @@ def side_by_side(
     from multiprocessing import get_context
 
     context = get_context("spawn")  # torch's threads do not survive a fork
-    with context.Manager() as manager:
-        lines, stop, places = manager.Queue(), manager.Event(), manager.Queue()
-        for place in range(count):
-            places.put(place)
-        begin = (lines, stop, places, context.RLock())
-        with ProcessPoolExecutor(count, context, _begin_worker, begin) as pool:
-            runs = [pool.submit(_work_on, work, part) for part in parts]
-            try:
-                waiting = set(runs)
-                while waiting:
-                    ended, waiting = wait(waiting, _LISTEN_S, FIRST_EXCEPTION)
-                    while not lines.empty():
-                        say(lines.get())
-                    for run in ended:
-                        run.result()
-            finally:
-                stop.set()
-                pool.shutdown(wait=False, cancel_futures=True)
-        return [run.result() for run in runs]
+    lines, stop, places = context.SimpleQueue(), context.Event(), context.SimpleQueue()
+    for place in range(count):
+        places.put(place)
+
+    def listen() -> None:
+        while not lines.empty():
+            say(lines.get())
+
+    begin = (lines, stop, places, context.RLock())
+    with ProcessPoolExecutor(count, context, _begin_worker, begin) as pool:
+        runs = [pool.submit(_work_on, work, part) for part in parts]
+        try:
+            waiting = set(runs)
+            while waiting:
+                ended, waiting = wait(waiting, _LISTEN_S, FIRST_EXCEPTION)
+                listen()
+                for run in ended:
+                    run.result()
+        finally:
+            stop.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+    return [run.result() for run in runs]
 
 
 def _begin_worker(lines: Any, stop: Any, places: Any, lock: Any) -> None:
     import sys
+    from threading import Thread
 
     from tqdm import tqdm
 
     _worker.update(lines=lines, stop=stop)
+    Thread(target=_die_with_parent, daemon=True).start()
     tqdm.set_lock(lock)
     if sys.stderr.isatty():
         os.environ["TQDM_POSITION"] = str(places.get())  # a line of the terminal for each worker
+
+
+def _die_with_parent() -> None:
+    """A worker of a killed process would go on for nobody, beside whatever is started anew."""
+    from multiprocessing import parent_process
+
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _work_on(work: Callable[[Part, Say], Result], part: Part) -> Result:
@@ -85,6 +100,6 @@ def _work_on(work: Callable[[Part, Say], Result], part: Part) -> Result:
 
 
 def _say(line: str) -> None:
-    _worker["lines"].put(line)
     if _worker["stop"].is_set():
-        raise RuntimeError("stopped, because another part failed or all were interrupted")
+        raise RuntimeError("stopped: another part failed, or all were interrupted")
+    _worker["lines"].put(line)
