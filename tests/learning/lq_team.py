@@ -13,6 +13,7 @@ import torch
 from gymnasium.spaces import Box
 
 A, B, Q, R, NOISE, GAMMA = 0.9, 0.3, 1.0, 0.5, 0.2, 0.95
+NOTHING = {"controller_0": [0.0], "controller_1": [0.0, 0.0]}  # the baseline of its two agents
 
 
 @dataclass
@@ -91,3 +92,22 @@ def mean_reward(policy, episodes=2000, seed=99, agents=2, steps=25):
         total += float(next(iter(step.reward.values())).mean())
         obs = step.obs
     return total / steps
+
+
+def linear(gain):
+    """U = -gain · x for every agent."""
+    return lambda obs: {
+        agent: (-gain * x[:, :1]).clamp(-1, 1).expand(-1, x.shape[1]) for agent, x in obs.items()
+    }
+
+
+@torch.no_grad()
+def check_optimum(spec, actor):
+    """Actors without a memory come within 5 % of the optimum; doing nothing is far from it."""
+
+    def policy(obs):
+        return spec.unpack_actions(actor.action(actor(spec.pack_obs(obs))))
+
+    best = mean_reward(linear(optimal_gain()))
+    assert mean_reward(policy) > best - 0.05 * abs(best)
+    assert mean_reward(linear(0.0)) < 1.5 * best  # there was something to learn

@@ -8,15 +8,7 @@ from marl.nets.config import NetConfig
 from marl.train.config import TrainConfig
 from marl.train.loop import train
 from marl.train.policy_file import load_policy_file
-from tests.learning.lq_team import LqTeam, mean_reward, optimal_gain
-
-NOTHING = {"controller_0": [0.0], "controller_1": [0.0, 0.0]}
-
-
-def linear(gain):
-    return lambda obs: {
-        agent: (-gain * x[:, :1]).clamp(-1, 1).expand(-1, x.shape[1]) for agent, x in obs.items()
-    }
+from tests.learning.lq_team import NOTHING, LqTeam, check_optimum, linear, mean_reward, optimal_gain
 
 
 def test_the_closed_form_is_the_best_linear_policy():
@@ -54,12 +46,4 @@ def test_reaches_the_optimum(name, is_team, net, seed, tmp_path):
     )  # fmt: skip
     result = train(config, lambda n, s: LqTeam(n, s), NOTHING, tmp_path)
     stored = load_policy_file(result.policy_path)
-    spec = stored.card.spec()
-
-    def policy(obs):
-        return spec.unpack_actions(stored.actor.action(stored.actor(spec.pack_obs(obs))))
-
-    best = mean_reward(linear(optimal_gain()))
-    assert mean_reward(policy) > best - 0.05 * abs(best)
-    # It did learn: doing nothing is far worse.
-    assert mean_reward(linear(0.0)) < 1.5 * best
+    check_optimum(stored.card.spec(), stored.actor)

@@ -11,9 +11,8 @@ from marl.nets.config import NetConfig
 from marl.train.config import TrainConfig
 from marl.train.trainer import Trainer
 from marl.train.trainers import build_trainer
-from tests.learning.lq_team import LqTeam, mean_reward, optimal_gain
+from tests.learning.lq_team import NOTHING, LqTeam, check_optimum
 from tests.learning.network_tasks import Cue
-from tests.learning.test_lq_team import NOTHING, linear
 
 SEEDS = pytest.mark.parametrize("seed", [0, 1, 2])
 
@@ -43,15 +42,7 @@ def test_reaches_the_optimum(name, seed):
     trainer = build_trainer(config, lambda n, s: LqTeam(n, s), NOTHING)
     for _ in range(config.epochs):
         trainer.run_epoch()
-    spec, actor = trainer.spec, trainer.learner.policy()
-
-    @torch.no_grad()
-    def policy(obs):
-        return spec.unpack_actions(actor.action(actor(spec.pack_obs(obs))))
-
-    best = mean_reward(linear(optimal_gain()))
-    assert mean_reward(policy) > best - 0.05 * abs(best)
-    assert mean_reward(linear(0.0)) < 1.5 * best  # it did learn
+    check_optimum(trainer.spec, trainer.learner.policy())
 
 
 class JudgedCue(Cue):
