@@ -63,6 +63,8 @@ class Profile(dg.ConfigurableResource):
         embedded_days, embedded_jobs_per_hour, embedded_machines: size of the synthetic trace.
         episode_steps: steps of 5 minutes in an episode.
         training: what is trained and how long, by the name that tables call the policy.
+        processes: to tune, train and evaluate in, side by side; 0: as many as there are cores, and
+            memory for.
         training_seeds: independent trainings of each policy.
         tuning_candidates, tuning_generations, tuning_episodes: budget of every tuned baseline, the
             same for each: settings per generation, generations, training episodes per setting.
@@ -82,6 +84,7 @@ class Profile(dg.ConfigurableResource):
     embedded_machines: int
     episode_steps: int
     training: dict[str, TrainingPlan]
+    processes: int = 0
     training_seeds: int
     tuning_candidates: int
     tuning_generations: int

@@ -28,7 +28,7 @@ def side_by_side(
     work: Callable[[Part, Say], Result],
     parts: Sequence[Part],
     say: Say,
-    count: int | None = None,
+    count: int = 0,
 ) -> list[Result]:
     """`work(part, say)` for every part; the first error stops the others when they next say a line.
 
@@ -36,12 +36,12 @@ def side_by_side(
         work: a function that a process can import (or a `functools.partial` of one).
         parts: the longest best first; plain values.
         say: receives the lines of all parts.
-        count: processes; by default as many as `processes` says. With one, it is this one.
+        count: processes; 0: as many as `processes` says. With one, it is this one.
 
     Returns:
         Results in the order of `parts`.
     """
-    count = processes(len(parts)) if count is None else count
+    count = count or processes(len(parts))
     if count == 1:
         return [work(part, say) for part in parts]
     from concurrent.futures import FIRST_EXCEPTION, ProcessPoolExecutor, wait

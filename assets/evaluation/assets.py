@@ -70,7 +70,7 @@ def evaluation_episodes(
         episodes=profile.evaluation_episodes,
         clairvoyant_iterations=profile.clairvoyant_iterations,
     )
-    episodes, frontier = play_all(inputs, profile.scenarios, reporter(context))
+    episodes, frontier = play_all(inputs, profile.scenarios, reporter(context), profile.processes)
     into = store.staging("evaluation_episodes")
     (into / "rows").mkdir()
     frontier.write_parquet(into / "frontier.parquet", compression="zstd")

@@ -75,7 +75,7 @@ def tune(clouds: WorldInputs, profile: Profile, say: Say) -> "BaselineSet":
     alone = [(one.name,) for one in families if not one.continues and one.name not in continuing]
     together = tuple(one.name for one in families if (one.name,) not in alone)
     work = partial(_tune_part, clouds, budget, profile.tuning_episodes)
-    found = side_by_side(work, [together, *alone], say)
+    found = side_by_side(work, [together, *alone], say, profile.processes)
     tuned = {one.name: one for part in found for one in part.tuned}
     every = found[0].model_copy(update={"tuned": tuple(tuned[one.name] for one in families)})
     names = [one.name for one in frontier_families()]
@@ -83,7 +83,7 @@ def tune(clouds: WorldInputs, profile: Profile, say: Say) -> "BaselineSet":
     drawn = partial(_frontier_part, clouds, every, profile.tuning_episodes, generations)
     frontiers = {
         name: points
-        for part in side_by_side(drawn, names, say)
+        for part in side_by_side(drawn, names, say, profile.processes)
         for name, points in part.frontiers.items()
     }
     return every.model_copy(update={"frontiers": frontiers})
@@ -126,15 +126,22 @@ def _frontier_part(
 
 
 def play_all(
-    inputs: PlayInputs, scenarios: Sequence[str], say: Say
+    inputs: PlayInputs, scenarios: Sequence[str], say: Say, count: int = 0
 ) -> "tuple[pl.DataFrame, pl.DataFrame]":
-    """Episodes of every policy in every scenario, and of the frontiers in the main one."""
+    """Episodes of every policy in every scenario, and of the frontiers in the main one.
+
+    Args:
+        inputs: what is played.
+        scenarios: the main one first.
+        say: receives a line now and then.
+        count: processes, see `side_by_side`.
+    """
     import polars as pl
 
     parts = [("frontier", scenarios[0]), *(("policies", name) for name in scenarios)]
     if inputs.clairvoyant_iterations:
         parts.insert(0, ("plan", scenarios[0]))
-    frames = side_by_side(partial(_play_part, inputs), parts, say)
+    frames = side_by_side(partial(_play_part, inputs), parts, say, count)
     by_part = dict(zip(parts, frames, strict=True))
     frontier = by_part.pop(("frontier", scenarios[0]))
     planned = by_part.pop(("plan", scenarios[0]), None)

@@ -63,7 +63,7 @@ def trained_policies(
     into = store.staging("trained_policies")
     configs = training_runs(profile)
     # A line per evaluation, none lost.
-    results = train_all(inputs, configs, reporter(context, every_s=0.0))
+    results = train_all(inputs, configs, reporter(context, every_s=0.0), profile.processes)
     curves = []
     for config, result in zip(configs, results, strict=True):
         name = config.policy_name

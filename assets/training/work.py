@@ -53,7 +53,7 @@ def chains(configs: "Sequence[TrainConfig]") -> "list[list[TrainConfig]]":
 
 
 def train_all(
-    inputs: TrainingInputs, configs: "Sequence[TrainConfig]", say: Say, count: int | None = None
+    inputs: TrainingInputs, configs: "Sequence[TrainConfig]", say: Say, count: int = 0
 ) -> "list[TrainResult]":
     """Train every run, chains side by side.
 

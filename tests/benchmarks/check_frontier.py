@@ -14,6 +14,7 @@ from pathlib import Path
 
 import polars as pl
 
+from assets.provenance import Provenance
 from marl.cloud.config import CloudConfig
 from marl.evaluate.baselines import BaselineSet
 from marl.evaluate.families import frontier_families
@@ -31,17 +32,18 @@ def main() -> int:
     parser.add_argument("--data", type=Path, default=os.environ.get("STRATOFORM_DATA", "data"))
     parser.add_argument("--generations", type=int, default=30)
     parser.add_argument("--factors", type=float, nargs="+", default=[0.5, 2.0, 4.0, 8.0])
+    parser.add_argument("--scenarios", nargs="+", help="all that are stored if none is named")
     parser.add_argument("--tuning-episodes", type=int, default=32)
-    parser.add_argument("--seed", type=int, default=0, help="of the stored evaluation")
     options = parser.parse_args()
-    world = stored_world(options.data)
+    played = Provenance.load(options.data / "evaluation_episodes").config["settings"]["profile"]
+    world = stored_world(options.data, played["episode_steps"])
     found = BaselineSet.model_validate_json(
         (options.data / BASELINES_FILE).read_text(encoding="utf-8")
     )
     tuned = with_frontiers(
         found,
         frontier_families(),
-        world.scorer(options.tuning_episodes, options.seed).by_kind(),
+        world.scorer(options.tuning_episodes, played["seed"]).by_kind(),
         options.factors,
         options.generations,
         CloudConfig().weights.performance,
@@ -49,17 +51,17 @@ def main() -> int:
     )
     episodes = pl.read_parquet(options.data / "evaluation_episodes" / "rows" / "*.parquet")
     learned = episodes.filter(pl.col("training_seed").is_not_null())
-    scenarios = episodes["scenario"].unique(maintain_order=True).to_list()
+    scenarios = options.scenarios or episodes["scenario"].unique(maintain_order=True).to_list()
     count = episodes["episode"].n_unique()
     with tempfile.TemporaryDirectory() as folder:
         write_json(Path(folder) / BASELINES_FILE.name, tuned.model_dump(mode="json"))
-        played = pl.concat(
-            play_frontiers(Path(folder), world, name, count, options.seed) for name in scenarios
+        frontier = pl.concat(
+            play_frontiers(Path(folder), world, name, count, played["seed"]) for name in scenarios
         )
     with pl.Config(tbl_rows=-1, tbl_cols=-1, tbl_width_chars=160):
-        means = played.group_by("scenario", "family", "factor", maintain_order=True)
+        means = frontier.group_by("scenario", "family", "factor", maintain_order=True)
         points = means.agg(pl.col("cost_usd", "slo_attainment").mean())
-        rows = [savings(learned, played, name, seed=options.seed) for name in scenarios]
+        rows = [savings(learned, frontier, name, seed=played["seed"]) for name in scenarios]
         saved = pl.concat(
             row.with_columns(scenario=pl.lit(name))
             for name, row in zip(scenarios, rows, strict=True)

@@ -19,6 +19,7 @@ TINY = Profile(
     embedded_machines=12,
     episode_steps=48,
     training={"maddpg": TrainingPlan(steps=48 * 1024 * 3)},
+    processes=1,
     training_seeds=1,
     tuning_candidates=8,
     tuning_generations=2,
