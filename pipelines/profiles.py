@@ -62,7 +62,7 @@ PROFILES: Final = {
         evaluation_episodes=64,
         scenarios=SCENARIOS,
     ),
-    # About an hour.
+    # Less than an hour on 2 cores.
     "standard": Profile(
         name="standard",
         embedded_days=14.0,

@@ -69,8 +69,7 @@ class FirstOrderConfig(Frozen):
     Attributes:
         name: "apg" or "shac".
         window: decisions that gradients pass through (Xu et al. 2022: 32 steps of physics). Three
-            hours of five minutes: further ahead nothing is gained, 12 decisions held for an hour
-            gain half as much.
+            hours of five minutes, longer than any order or start-up takes.
         carry_limit: largest gradient of the window's mean reward per cloud that a decision's
             successors hand back to any component of its state, in units of normalised reward.
             In a few clouds gradients multiply from step to step; without a limit these steer the
@@ -86,14 +85,14 @@ class FirstOrderConfig(Frozen):
         net: kind and sizes of the actors' networks, with a memory or without; the critic is an MLP
             of its sizes (Xu et al. 2022: layer norm, too).
         actor_lr: Adam step of the actors (Xu et al. 2022: .002). Gradients here are nearly free of
-            noise and windows few: .01 gained .0061, .003 .0052 in 45 s (bound .4).
+            noise and windows few, so larger.
         critic_lr: Adam step of the critic (Xu et al. 2022: .002 or .0005).
         lr_end: both steps shrink linearly to this share of themselves over the run.
         betas: Adam's averages (Xu et al. 2022: .7, .95; a short memory suits few, exact gradients).
         grad_limit: largest gradient norm per network, in units of normalised reward (Xu et al.
             2022: 1).
         residual_bound: how far an actor may move a knob from the baseline, in action units. Wider
-            than where exploring costs: nothing is explored, and .4 gained half as much.
+            than where exploring costs: nothing is explored.
         residual_l2: weight of the squared output before squashing, which keeps tanh from
             saturating.
         td_lambda: λ of the critic's targets (Xu et al. 2022: .95).
