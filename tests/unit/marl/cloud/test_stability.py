@@ -54,8 +54,9 @@ def test_a_million_steps_with_everything_at_once_leave_clouds_sound_and_memory_f
         rewards.append(float(total.mean()) / EPISODE_STEPS)
         held.append(resident_mib())
     assert steps >= 1_000_000
-    # Memory is that of one episode's weather, however many have passed.
-    assert held[-1] - held[1] < 64, held
+    # Memory is that of one episode's weather, however many have passed. The lower of two looks: a
+    # process that ran other tests before holds free memory, more or less of it.
+    assert min(held[-2:]) - min(held[1:3]) < 64, held
     # Episodes are alike: what is random differs, nothing drifts.
     assert np.ptp(rewards) < 0.1 * abs(np.mean(rewards)), rewards
 
