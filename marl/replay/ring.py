@@ -74,15 +74,11 @@ class RingReplay:
         until_end = min(rows_new, self.capacity - self._cursor)
         # In the order of the columns, whatever the block's.
         parts = [block[name].to(self._rows) for name in self.widths]
-        torch.cat(
-            [part[:until_end] for part in parts],
-            1,
-            out=self._rows[self._cursor : self._cursor + until_end],
-        )
+        head = parts if until_end == rows_new else [part[:until_end] for part in parts]
+        torch.cat(head, 1, out=self._rows[self._cursor : self._cursor + until_end])
         if until_end < rows_new:
-            torch.cat(
-                [part[until_end:] for part in parts], 1, out=self._rows[: rows_new - until_end]
-            )
+            tail = [part[until_end:] for part in parts]
+            torch.cat(tail, 1, out=self._rows[: rows_new - until_end])
         self._cursor = (self._cursor + rows_new) % self.capacity
         self._size = min(self._size + rows_new, self.capacity)
 

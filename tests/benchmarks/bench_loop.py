@@ -42,8 +42,8 @@ def environment(trainer: Trainer) -> None:
     env.reset(seed=1)
     beside = twin(env, make_env, 1)
     for _ in range(config.epoch_steps):
-        env.step(trainer.baseline_actions)
-        beside.step(trainer.baseline_actions)
+        env.step(trainer.clouds.baseline_actions)
+        beside.step(trainer.clouds.baseline_actions)
 
 
 def updates(trainer: Trainer) -> None:
