@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from assets.clouds import CloudInputs
 from assets.progress import reporter
 from assets.provenance import Provenance
 from assets.resources import Profile
@@ -27,11 +28,11 @@ def baseline_policies(
     store: Store,
 ) -> Path:
     """Tune static peak provisioning, reactive target tracking, and the predictive rule."""
-    from assets.evaluation.work import WorldInputs, tune
+    from assets.evaluation.work import tune
     from marl.evaluate.policies import BASELINES_FILE
     from marl.files import write_json
 
-    clouds = WorldInputs(workload_model, price_catalog, profile.episode_steps, profile.seed)
+    clouds = CloudInputs(workload_model, price_catalog, profile.episode_steps)
     tuned = tune(clouds, profile, reporter(context))
     into = store.staging("baseline_policies")
     write_json(into / BASELINES_FILE.name, tuned.model_dump(mode="json"))
@@ -55,19 +56,20 @@ def evaluation_episodes(
     """Play every policy in every scenario, compare, and keep one episode step by step."""
     import polars as pl
 
-    from assets.evaluation.work import PlayInputs, WorldInputs, play_all
+    from assets.evaluation.work import PlayInputs, play_all
     from marl.evaluate.clairvoyant import ClairvoyantPolicy
     from marl.evaluate.frontier import savings
     from marl.evaluate.policies import REFERENCE
     from marl.evaluate.statistics import compare, gap_closed
     from marl.evaluate.study import load_policies, tell_episode
 
-    clouds = WorldInputs(workload_model, price_catalog, profile.episode_steps, profile.seed)
+    clouds = CloudInputs(workload_model, price_catalog, profile.episode_steps)
     inputs = PlayInputs(
         clouds=clouds,
         trained_policies=trained_policies,
         baseline_policies=baseline_policies,
         episodes=profile.evaluation_episodes,
+        seed=profile.seed,
         clairvoyant_iterations=profile.clairvoyant_iterations,
     )
     episodes, frontier = play_all(inputs, profile.scenarios, reporter(context), profile.processes)
@@ -178,10 +180,9 @@ def episode_viewer(
     from marl.evaluate.study import busiest_episode, load_policies
     from marl.evaluate.viewer.page import PAGE, write_page
     from marl.evaluate.viewer.record import pick_pair, record_held_out
-    from marl.evaluate.world import load_world
 
     report = json.loads((eval_report / "report.json").read_text(encoding="utf-8"))
-    world = load_world(workload_model, price_catalog, profile.episode_steps)
+    world = CloudInputs(workload_model, price_catalog, profile.episode_steps).world()
     pair = pick_pair(load_policies(trained_policies, baseline_policies), report)
     scenario = report["main_scenario"]
     episode = busiest_episode(pair[0], world, scenario, profile.evaluation_episodes, profile.seed)

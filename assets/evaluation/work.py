@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from assets.clouds import CloudInputs
 from assets.resources import Profile
 from assets.side_by_side import Say, side_by_side
 
@@ -17,29 +18,6 @@ if TYPE_CHECKING:
     import polars as pl
 
     from marl.evaluate.baselines import BaselineSet, TuningBudget
-    from marl.evaluate.world import ProvisioningWorld
-
-
-@dataclass(frozen=True)
-class WorldInputs:
-    """What clouds are made from.
-
-    Attributes:
-        workload_model, price_catalog: materialised assets.
-        episode_steps: steps of an episode.
-        seed: of everything random.
-    """
-
-    workload_model: Path
-    price_catalog: Path
-    episode_steps: int
-    seed: int
-
-    def world(self) -> "ProvisioningWorld":
-        """Read them."""
-        from marl.evaluate.world import load_world
-
-        return load_world(self.workload_model, self.price_catalog, self.episode_steps)
 
 
 @dataclass(frozen=True)
@@ -50,18 +28,23 @@ class PlayInputs:
         clouds: where.
         trained_policies, baseline_policies: materialised assets.
         episodes: for each policy and scenario.
+        seed: of their weather.
         clairvoyant_iterations: see Profile.
     """
 
-    clouds: WorldInputs
+    clouds: CloudInputs
     trained_policies: Path
     baseline_policies: Path
     episodes: int
+    seed: int
     clairvoyant_iterations: int
 
 
-def tune(clouds: WorldInputs, profile: Profile, say: Say) -> "BaselineSet":
-    """Every baseline tuned, rules that continue another's search after it; then the frontiers."""
+def tune(clouds: CloudInputs, profile: Profile, say: Say) -> "BaselineSet":
+    """Every baseline tuned, rules that continue another's search after it; then the frontiers.
+
+    Parts are scored on the same weather: `scored` is how many training episodes, and their seed.
+    """
     from marl.evaluate.baselines import TuningBudget
     from marl.evaluate.families import frontier_families, provisioning_families
 
@@ -74,13 +57,14 @@ def tune(clouds: WorldInputs, profile: Profile, say: Say) -> "BaselineSet":
     continuing = {one.continues for one in families} - {None}
     alone = [(one.name,) for one in families if not one.continues and one.name not in continuing]
     together = tuple(one.name for one in families if (one.name,) not in alone)
-    work = partial(_tune_part, clouds, budget, profile.tuning_episodes)
+    scored = (profile.tuning_episodes, profile.seed)
+    work = partial(_tune_part, clouds, budget, scored)
     found = side_by_side(work, [together, *alone], say, profile.processes)
     tuned = {one.name: one for part in found for one in part.tuned}
     every = found[0].model_copy(update={"tuned": tuple(tuned[one.name] for one in families)})
     names = [one.name for one in frontier_families()]
     generations = profile.frontier_generations
-    drawn = partial(_frontier_part, clouds, every, profile.tuning_episodes, generations)
+    drawn = partial(_frontier_part, clouds, every, scored, generations)
     frontiers = {
         name: points
         for part in side_by_side(drawn, names, say, profile.processes)
@@ -90,21 +74,25 @@ def tune(clouds: WorldInputs, profile: Profile, say: Say) -> "BaselineSet":
 
 
 def _tune_part(
-    clouds: WorldInputs, budget: "TuningBudget", episodes: int, names: Sequence[str], say: Say
+    clouds: CloudInputs,
+    budget: "TuningBudget",
+    scored: tuple[int, int],
+    names: Sequence[str],
+    say: Say,
 ) -> "BaselineSet":
     from marl.evaluate.families import provisioning_beginnings, provisioning_families
     from marl.evaluate.tuning import tune_baselines
 
     families = [one for one in provisioning_families() if one.name in names]
-    scores = clouds.world().scorer(episodes, clouds.seed).by_kind()
+    scores = clouds.world().scorer(*scored).by_kind()
     begin = provisioning_beginnings()
-    return tune_baselines(families, scores, budget, clouds.seed, say, begin)
+    return tune_baselines(families, scores, budget, scored[1], say, begin)
 
 
 def _frontier_part(
-    clouds: WorldInputs,
+    clouds: CloudInputs,
     found: "BaselineSet",
-    episodes: int,
+    scored: tuple[int, int],
     generations: int,
     name: str,
     say: Say,
@@ -117,7 +105,7 @@ def _frontier_part(
     return with_frontiers(
         found,
         [one for one in frontier_families() if one.name == name],
-        world.scorer(episodes, clouds.seed).by_kind(),
+        world.scorer(*scored).by_kind(),
         FRONTIER_FACTORS,
         generations,
         CloudConfig(**world.overrides).weights.performance,
@@ -152,7 +140,7 @@ def _play_part(inputs: PlayInputs, part: tuple[str, str], say: Say) -> "pl.DataF
     from marl.evaluate.study import load_policies, plan_episodes, play, play_frontiers
 
     what, scenario = part
-    world, seed = inputs.clouds.world(), inputs.clouds.seed
+    world, seed = inputs.clouds.world(), inputs.seed
     played = (world, scenario, inputs.episodes, seed)
     if what == "plan":
         count = inputs.clairvoyant_iterations

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import dagster as dg
 
+from assets.clouds import CloudInputs
 from assets.resources import Profile
 from assets.store import Store
 
@@ -32,11 +33,10 @@ def provisioning_plan(
     from marl.cloud.config import CloudConfig
     from marl.evaluate.rollout import trajectory
     from marl.evaluate.study import busiest_episode, choose, load_policies
-    from marl.evaluate.world import load_world
     from marl.files import write_json
     from marl.gcp.planning import Setting, plan_from_trajectory
 
-    world = load_world(workload_model, price_catalog, profile.episode_steps)
+    world = CloudInputs(workload_model, price_catalog, profile.episode_steps).world()
     report = json.loads((eval_report / "report.json").read_text(encoding="utf-8"))
     policies = load_policies(trained_policies, baseline_policies)
     policy, why = choose(policies, report)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import dagster as dg
 
+from assets.clouds import CloudInputs
 from assets.pictures import line_plot, png_metadata
 from assets.progress import reporter
 from assets.provenance import Provenance
@@ -50,10 +51,8 @@ def trained_policies(
 
     hashes = {path.name: Provenance.load(path).sha256 for path in (workload_model, price_catalog)}
     inputs = TrainingInputs(
-        workload_model=workload_model,
-        price_catalog=price_catalog,
+        clouds=CloudInputs(workload_model, price_catalog, profile.episode_steps),
         baseline_policies=baseline_policies,
-        episode_steps=profile.episode_steps,
         profile=profile.name,
         checkpoints=store.working("checkpoints"),
         mlflow=store.path / "mlflow",

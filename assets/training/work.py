@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from assets.clouds import CloudInputs
 from assets.side_by_side import Say, side_by_side
 
 if TYPE_CHECKING:
@@ -22,17 +23,15 @@ class TrainingInputs:
     """What every run starts from: plain values, which any process can read for itself.
 
     Attributes:
-        workload_model, price_catalog, baseline_policies: materialised assets.
-        episode_steps: steps of an episode.
+        clouds: where, from the training part.
+        baseline_policies: materialised asset; its reactive rule is where actors start.
         profile: name, for the tracker.
         checkpoints, mlflow, tensorboard: folders where runs live and are tracked.
-        inputs_hash: of the assets that environments are made from.
+        inputs_hash: of the assets that clouds are made from.
     """
 
-    workload_model: Path
-    price_catalog: Path
+    clouds: CloudInputs
     baseline_policies: Path
-    episode_steps: int
     profile: str
     checkpoints: Path
     mlflow: Path
@@ -85,12 +84,12 @@ def _train_chain(
     """Runs one after another, each pupil from its teacher's file."""
     from marl.evaluate.baselines import BaselineSet
     from marl.evaluate.policies import BASELINES_FILE, REFERENCE
-    from marl.evaluate.world import MIXED, load_world
+    from marl.evaluate.world import MIXED
     from marl.train.loop import train
     from marl.train.tensorboard_tracker import TensorBoardTracker
     from marl.train.tracking import MlflowTracker, Trackers
 
-    world = load_world(inputs.workload_model, inputs.price_catalog, inputs.episode_steps)
+    world = inputs.clouds.world()
     found = (inputs.baseline_policies / BASELINES_FILE.name).read_text(encoding="utf-8")
     rule = BaselineSet.model_validate_json(found).actions()[REFERENCE]
     results: dict[str | None, TrainResult] = {}

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from marl.algos.base import SoftTarget, TeamSpec, named_by_agent
 from marl.algos.first_order_returns import faded_return, td_lambda_target, window_return
-from marl.algos.kept import Kept
+from marl.algos.learner_state import LearnerState
 from marl.algos.steps import clipped_step
 from marl.frozen import Frozen
 from marl.nets.actor import TeamActor
@@ -139,7 +139,7 @@ class Window:
     obs_TBNF: Tensor
 
 
-class FirstOrder(Kept):
+class FirstOrder(LearnerState):
     """The learner; see the module docstring.
 
     Args:
@@ -174,8 +174,7 @@ class FirstOrder(Kept):
         ).to(device)
         self.mask = spec.action_mask().to(device)  # (N, A)
         self.actor_optimiser = _adam(self.actor.net, config.actor_lr, config)
-        parts: dict[str, Any] = {"actor": self.actor, "actor_optimiser": self.actor_optimiser}
-        steps = [(self.actor_optimiser, config.actor_lr)]
+        parts, lrs = ["actor"], {"actor_optimiser": config.actor_lr}
         if self.has_critic:
             self.critic = StackedMLP(
                 [spec.state_size],
@@ -188,14 +187,9 @@ class FirstOrder(Kept):
             self.follower = SoftTarget(self.target_critic, self.critic, config.tau)
             self.state_norm = RunningNorm((spec.state_size,), epsilon=_LEAST_VARIANCE).to(device)
             self.critic_optimiser = _adam(self.critic, config.critic_lr, config)
-            parts |= {
-                "critic": self.critic,
-                "target_critic": self.target_critic,
-                "state_norm": self.state_norm,
-                "critic_optimiser": self.critic_optimiser,
-            }
-            steps.append((self.critic_optimiser, config.critic_lr))
-        self._keep(parts, steps, config.lr_end)
+            parts += ["critic", "target_critic", "state_norm"]
+            lrs["critic_optimiser"] = config.critic_lr
+        self._register(parts, lrs, config.lr_end)
 
     def residual(self, logit_NBA: Tensor, noise_NBA: Tensor | None = None) -> Tensor:
         """(N, B, A) residuals of the actors' outputs, with gradients.

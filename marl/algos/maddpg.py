@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from marl.algos.action_heads import ChoiceHead, ResidualHead
 from marl.algos.base import Batch, SoftTarget, TeamSpec, named_by_agent, take_over
-from marl.algos.kept import Kept
+from marl.algos.learner_state import LearnerState
 from marl.algos.losses import actor_loss, critic_loss, td_target
 from marl.algos.steps import clipped_step
 from marl.frozen import Frozen
@@ -113,7 +113,7 @@ class MaddpgConfig(Frozen):
         return False
 
 
-class Maddpg(Kept):
+class Maddpg(LearnerState):
     """The learner; see the module docstring.
 
     Args:
@@ -167,20 +167,10 @@ class Maddpg(Kept):
         self.critic_optimiser = torch.optim.Adam(
             self.critic.parameters(), lr=config.critic_lr, fused=True
         )
-        steps = (
-            (self.actor_optimiser, config.actor_lr),
-            (self.critic_optimiser, config.critic_lr),
+        lrs = {"actor_optimiser": config.actor_lr, "critic_optimiser": config.critic_lr}
+        self._register(
+            ("actor", "critic", "target_actor", "target_critic", "state_norm"), lrs, config.lr_end
         )
-        parts = {
-            "actor": self.actor,
-            "critic": self.critic,
-            "target_actor": self.target_actor,
-            "target_critic": self.target_critic,
-            "state_norm": self.state_norm,
-            "actor_optimiser": self.actor_optimiser,
-            "critic_optimiser": self.critic_optimiser,
-        }
-        self._keep(parts, steps, config.lr_end)
 
     @torch.no_grad()
     def act(self, obs_BNF: Tensor, noise_NBA: Tensor | None = None) -> Tensor:

@@ -17,7 +17,7 @@ from pydantic import Field
 from torch import Tensor
 
 from marl.algos.base import TeamSpec, named_by_agent
-from marl.algos.kept import Kept
+from marl.algos.learner_state import LearnerState
 from marl.algos.ppo_losses import clipped_surrogate, value_loss
 from marl.algos.returns import gae
 from marl.algos.rollout import Rollout, RowTable
@@ -95,7 +95,7 @@ class MappoConfig(Frozen):
         return self.name == "ppo"
 
 
-class Mappo(Kept):
+class Mappo(LearnerState):
     """The learner; see the module docstring.
 
     Args:
@@ -152,19 +152,8 @@ class Mappo(Kept):
         self.critic_optimiser = torch.optim.Adam(
             self.critic.mlp.parameters(), lr=config.critic_lr, eps=1e-5, fused=True
         )
-        steps = (
-            (self.actor_optimiser, config.actor_lr),
-            (self.critic_optimiser, config.critic_lr),
-        )
-        parts = {
-            "actor": self.actor,
-            "head": self.head,
-            "critic": self.critic,
-            "state_norm": self.state_norm,
-            "actor_optimiser": self.actor_optimiser,
-            "critic_optimiser": self.critic_optimiser,
-        }
-        self._keep(parts, steps, config.lr_end)
+        lrs = {"actor_optimiser": config.actor_lr, "critic_optimiser": config.critic_lr}
+        self._register(("actor", "head", "critic", "state_norm"), lrs, config.lr_end)
 
     @torch.no_grad()
     def explore(self, obs_BNF: Tensor, mask_BNA: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -19,7 +19,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from marl.algos.base import SoftTarget, TeamSpec
-from marl.algos.kept import Kept
+from marl.algos.learner_state import LearnerState
 from marl.frozen import Frozen
 from marl.nets.config import FeedForward, NetConfig
 from marl.nets.mixers import AdditiveMixer, MonotonicMixer
@@ -118,7 +118,7 @@ def explore(
     return torch.where(is_random, random, greedy_BN)
 
 
-class Qmix(Kept):
+class Qmix(LearnerState):
     """The learner; see the module docstring.
 
     Args:
@@ -173,15 +173,11 @@ class Qmix(Kept):
         ]
         self.trained = [*self.utility.net.parameters(), *self.mixer.parameters()]
         self.optimiser = torch.optim.Adam(self.trained, lr=config.lr, fused=True)
-        parts = {
-            "utility": self.utility,
-            "mixer": self.mixer,
-            "state_norm": self.state_norm,
-            "target_net": self.target_net,
-            "target_mixer": self.target_mixer,
-            "optimiser": self.optimiser,
-        }
-        self._keep(parts, [(self.optimiser, config.lr)], config.lr_end)
+        self._register(
+            ("mixer", "state_norm", "target_mixer", "target_net", "utility"),
+            {"optimiser": config.lr},
+            config.lr_end,
+        )
         self.error_B = torch.zeros(0, device=device)
 
     @torch.no_grad()

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from marl.algos.base import SoftTarget, TeamSpec, take_over
-from marl.algos.kept import Kept
+from marl.algos.learner_state import LearnerState
 from marl.algos.losses import critic_loss
 from marl.algos.sac_config import SacConfig
 from marl.algos.sac_losses import policy_loss, soft_value, temperature_loss
@@ -56,7 +56,7 @@ class Rows(Protocol):
 BatchT = TypeVar("BatchT", bound=Rows)
 
 
-class SoftActorCritic(Kept, ABC, Generic[BatchT]):
+class SoftActorCritic(LearnerState, ABC, Generic[BatchT]):
     """Everything of the learners but what their networks remember.
 
     Args:
@@ -119,21 +119,12 @@ class SoftActorCritic(Kept, ABC, Generic[BatchT]):
             self.critic.parameters(), lr=config.critic_lr, fused=True
         )
         self.alpha_optimiser = torch.optim.Adam([self.log_alpha], lr=config.alpha_lr)
-        steps = (
-            (self.actor_optimiser, config.actor_lr),
-            (self.critic_optimiser, config.critic_lr),
+        lrs = {"actor_optimiser": config.actor_lr, "critic_optimiser": config.critic_lr}
+        self._register(
+            ("actor", "head", "critic", "target_critic", "state_norm", "alpha_optimiser"),
+            lrs,
+            config.lr_end,
         )
-        parts = {
-            "actor": self.actor,
-            "head": self.head,
-            "critic": self.critic,
-            "target_critic": self.target_critic,
-            "state_norm": self.state_norm,
-            "actor_optimiser": self.actor_optimiser,
-            "critic_optimiser": self.critic_optimiser,
-            "alpha_optimiser": self.alpha_optimiser,
-        }
-        self._keep(parts, steps, config.lr_end)
 
     def observe(self, obs_BNF: Tensor, state_BS: Tensor) -> None:
         """Take new experience into the running statistics that normalise inputs."""

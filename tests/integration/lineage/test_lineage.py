@@ -7,6 +7,7 @@ import sys
 import polars as pl
 import pytest
 
+from assets.clouds import CloudInputs
 from assets.provenance import Provenance
 from assets.resources import TrainingPlan
 from assets.training.runs import training_runs
@@ -115,10 +116,8 @@ def beside(data, tmp_path):
     }
     configs = training_runs(TINY.model_copy(update={"training": plans, "training_seeds": 2}))
     return configs, TrainingInputs(
-        workload_model=data / "workload_model",
-        price_catalog=data / "price_catalog",
+        clouds=CloudInputs(data / "workload_model", data / "price_catalog", TINY.episode_steps),
         baseline_policies=data / "baseline_policies",
-        episode_steps=TINY.episode_steps,
         profile=TINY.name,
         checkpoints=tmp_path / "checkpoints",
         mlflow=tmp_path / "mlflow",
