@@ -17,7 +17,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from marl.algos.base import SoftTarget, TeamSpec, named_by_agent
+from marl.algos.base import SoftTarget, TeamSpec, named_by_agent, take_over
 from marl.algos.first_order_returns import faded_return, td_lambda_target, window_return
 from marl.algos.learner_state import LearnerState
 from marl.algos.steps import clipped_step
@@ -215,8 +215,12 @@ class FirstOrder(LearnerState):
         return self.actor
 
     def load_actor(self, state: Mapping[str, Any]) -> None:
-        """Begin as another learner's actors, normaliser included."""
-        self.actor.load_state_dict(state)
+        """Begin as another learner's actors, normaliser included.
+
+        Raises:
+            ValueError: they depart from another baseline or within other bounds.
+        """
+        take_over(self.actor, state)
 
     def update(self, window: Window) -> dict[str, Tensor]:
         """One actor step up the window's return, then the critic's steps."""

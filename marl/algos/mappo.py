@@ -16,7 +16,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from marl.algos.base import TeamSpec, named_by_agent
+from marl.algos.base import TeamSpec, named_by_agent, take_over
 from marl.algos.learner_state import LearnerState
 from marl.algos.ppo_losses import clipped_surrogate, value_loss
 from marl.algos.returns import gae
@@ -178,8 +178,12 @@ class Mappo(LearnerState):
         return self.actor
 
     def load_actor(self, state: Mapping[str, Any]) -> None:
-        """Begin as another learner's actors, normaliser included; exploration stays as it is."""
-        self.actor.load_state_dict(state)
+        """Begin as another learner's actors, normaliser included; exploration stays as it is.
+
+        Raises:
+            ValueError: they depart from another baseline or within other bounds.
+        """
+        take_over(self.actor, state)
 
     def update(
         self, rollout: Rollout, gamma: float, *, is_critic_only: bool = False
