@@ -17,7 +17,7 @@ from assets.side_by_side import Say, side_by_side
 if TYPE_CHECKING:
     import polars as pl
 
-    from marl.evaluate.baselines import BaselineSet, TuningBudget
+    from marl.evaluate.baselines import BaselineSet, TunedBaseline, TuningBudget
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def tune(clouds: CloudInputs, profile: Profile, say: Say) -> "BaselineSet":
 
     Parts are scored on the same weather: `scored` is how many training episodes, and their seed.
     """
-    from marl.evaluate.baselines import TuningBudget
+    from marl.evaluate.baselines import BaselineSet, TuningBudget
     from marl.evaluate.families import frontier_families, provisioning_families
 
     budget = TuningBudget(
@@ -54,14 +54,17 @@ def tune(clouds: CloudInputs, profile: Profile, say: Say) -> "BaselineSet":
         continued=profile.tuning_continued,
     )
     families = provisioning_families()
-    continuing = {one.continues for one in families} - {None}
-    alone = [(one.name,) for one in families if not one.continues and one.name not in continuing]
-    together = tuple(one.name for one in families if (one.name,) not in alone)
     scored = (profile.tuning_episodes, profile.seed)
-    work = partial(_tune_part, clouds, budget, scored)
-    found = side_by_side(work, [together, *alone], say, profile.processes)
-    tuned = {one.name: one for part in found for one in part.tuned}
-    every = found[0].model_copy(update={"tuned": tuple(tuned[one.name] for one in families)})
+    tuned: dict[str, TunedBaseline] = {}
+    # Rules that continue another's search wait for it; within each wave nobody waits.
+    for is_later in (False, True):
+        wave = [one.name for one in families if bool(one.continues) == is_later]
+        work = partial(_tune_part, clouds, budget, scored, tuple(tuned.values()))
+        found = side_by_side(work, wave, say, profile.processes)
+        tuned |= {one.name: one for part in found for one in part.tuned}
+    every = BaselineSet(
+        budget=budget, seed=profile.seed, tuned=tuple(tuned[one.name] for one in families)
+    )
     names = [one.name for one in frontier_families()]
     generations = profile.frontier_generations
     drawn = partial(_frontier_part, clouds, every, scored, generations)
@@ -77,16 +80,16 @@ def _tune_part(
     clouds: CloudInputs,
     budget: "TuningBudget",
     scored: tuple[int, int],
-    names: Sequence[str],
+    known: "tuple[TunedBaseline, ...]",
+    name: str,
     say: Say,
 ) -> "BaselineSet":
-    from marl.evaluate.families import provisioning_beginnings, provisioning_families
+    from marl.evaluate.families import family, provisioning_beginnings
     from marl.evaluate.tuning import tune_baselines
 
-    families = [one for one in provisioning_families() if one.name in names]
     scores = clouds.world().scorer(*scored).by_kind()
     begin = provisioning_beginnings()
-    return tune_baselines(families, scores, budget, scored[1], say, begin)
+    return tune_baselines([family(name)], scores, budget, scored[1], say, begin, known)
 
 
 def _frontier_part(
@@ -98,13 +101,13 @@ def _frontier_part(
     say: Say,
 ) -> "BaselineSet":
     from marl.cloud.config import CloudConfig
-    from marl.evaluate.families import FRONTIER_FACTORS, frontier_families
+    from marl.evaluate.families import FRONTIER_FACTORS, family
     from marl.evaluate.tuning import with_frontiers
 
     world = clouds.world()
     return with_frontiers(
         found,
-        [one for one in frontier_families() if one.name == name],
+        [family(name)],
         world.scorer(*scored).by_kind(),
         FRONTIER_FACTORS,
         generations,

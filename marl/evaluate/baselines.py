@@ -1,11 +1,11 @@
 """Baselines: families of rules, the budget of their search, and what was found.
 
-A baseline is a constant joint action, or the predictive rule with one, found within bounds that say
-what kind of operator it stands for. The search is `tuning`, playing candidates `scorers`.
+A baseline is a constant joint action, or a rule (`marl.evaluate.rules`) with one, found within
+bounds that say what kind of operator it stands for. The search is `tuning`, playing candidates
+`scorers`.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ from pydantic import Field, model_validator
 from marl.frozen import Frozen
 
 JointAction = dict[str, tuple[float, ...]]  # agent → one number in [-1, 1] per knob
-Kind = Literal["constant", "predictive"]
+Kind = str  # "constant", or a key of `marl.evaluate.rules.RULES`
 
 
 class Parameter(Frozen):
@@ -37,7 +37,7 @@ class BaselineFamily(Frozen):
 
     Attributes:
         name: of the baseline.
-        kind: of its rule: knobs alone, or the predictive rule (`marl.evaluate.predictive`).
+        kind: of its rule: knobs alone ("constant"), or one of `marl.evaluate.rules`.
         low: smallest value of each knob.
         high: largest value; where equal to `low` the knob is not searched.
         start: a careful engineer's setting, the first candidate.
@@ -192,5 +192,5 @@ class BaselineSet(Frozen):
     frontiers: dict[str, tuple[FrontierPoint, ...]] = Field(default_factory=dict)
 
     def actions(self) -> dict[str, JointAction]:
-        """Name → constant joint action (of the predictive rule: its constant part)."""
+        """Name → constant joint action (of a rule: its constant part)."""
         return {baseline.name: baseline.action for baseline in self.tuned}

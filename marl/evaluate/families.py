@@ -6,7 +6,7 @@ from typing import Final
 from marl.cloud.actions import encode, knobs
 from marl.cloud.types import SERVICES
 from marl.evaluate.baselines import BaselineFamily, JointAction, Kind
-from marl.evaluate.predictive import PARAMETERS, first_rules
+from marl.evaluate.rules import RULES
 from marl.evaluate.tuning import Begin
 
 # A careful engineer's autoscaler: HPA's usual 60 %, no floor, ten minutes before scaling in (the
@@ -44,7 +44,17 @@ _STATIC_RANGES: Final = {
     "free_space_share": (0.05, 1.0),
     "read_replicas": (0.0, 3.0),
 }
-
+# What a careful engineer's sizing rules leave open (docs/baselines.md): N + 1 over three zones, so
+# that two carry the load at full use: a target of at most 2/3; a base that is always there and
+# bought by commitment, on-demand for the peak, no spot; the rest as `_ENGINEER` has it.
+_EXPERT: Final = {**_ENGINEER, "floor_share": 0.3, "commitment_share": 0.3}
+_EXPERT_RANGES: Final = {
+    "target_utilisation": (0.45, 0.67),
+    "floor_share": (0.2, 0.6),
+    "commitment_share": (0.2, 0.6),
+    "free_space_share": (0.2, 0.5),
+    "read_replicas": (1.0, 2.0),
+}
 
 # Factors on the weight of performance along a frontier: normalised, the weights of cost and
 # performance go from .32 and .25 to .04 and .91. Points lie close where good policies do.
@@ -52,25 +62,46 @@ FRONTIER_FACTORS: Final = (0.5, 1.5, 2.5, 4.0, 16.0)
 
 
 def provisioning_families() -> tuple[BaselineFamily, ...]:
-    """Static peak provisioning, and target tracking with every knob free: reactive, predictive."""
+    """Every baseline that is tuned: plans, target tracking with every knob free, and every rule.
+
+    A rule continues the search of the reactive one: its knobs stay free beside its parameters.
+    """
     everything = {knob.name: (knob.low, knob.high) for agent in SERVICES for knob in knobs(agent)}
     reactive = _family("reactive", _ENGINEER, everything)
-    predictive = {"name": "predictive", "kind": "predictive", "parameters": PARAMETERS}
+    rules = (
+        {"name": kind, "kind": kind, "parameters": rule.parameters, "continues": reactive.name}
+        for kind, rule in RULES.items()
+    )
     return (
         _family("static_peak", _STATIC, _STATIC_RANGES),
+        _family("expert", _EXPERT, _EXPERT_RANGES),
         reactive,
-        reactive.model_copy(update={**predictive, "continues": reactive.name}),
+        *(reactive.model_copy(update=rule) for rule in rules),
     )
 
 
+def family(name: str) -> BaselineFamily:
+    """The baseline of that name.
+
+    Raises:
+        ValueError: there is none; the message lists the names.
+    """
+    every = {one.name: one for one in provisioning_families()}
+    if name not in every:
+        raise ValueError(f"no baseline {name!r}; there are: {', '.join(every)}")
+    return every[name]
+
+
 def frontier_families() -> tuple[BaselineFamily, ...]:
-    """Those a policy's cost at equal service level is measured against: all that scale."""
-    return tuple(family for family in provisioning_families() if family.name != "static_peak")
+    """Those a policy's cost at equal service level is measured against: all that scale freely."""
+    return tuple(
+        one for one in provisioning_families() if one.name not in ("static_peak", "expert")
+    )
 
 
 def provisioning_beginnings() -> dict[Kind, Begin]:
     """How the search of a rule that continues another's begins (`tuning.tune_baselines`)."""
-    return {"predictive": first_rules}
+    return {kind: rule.first for kind, rule in RULES.items()}
 
 
 def _family(

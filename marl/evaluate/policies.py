@@ -15,7 +15,7 @@ from torch import Tensor
 from marl.algos.base import TeamSpec
 from marl.evaluate.baselines import BaselineSet, JointAction, Kind, TunedBaseline
 from marl.evaluate.clairvoyant import ClairvoyantPolicy
-from marl.evaluate.predictive import PredictivePolicy
+from marl.evaluate.rules.policy import RulePolicy
 from marl.train.env import open_knobs
 from marl.train.policy_file import StoredPolicy, load_policy_file
 
@@ -155,20 +155,20 @@ class LearnedPolicy:
         return self._actions
 
 
-def baseline_policy(tuned: TunedBaseline) -> ConstantPolicy | PredictivePolicy:
+def baseline_policy(tuned: TunedBaseline) -> ConstantPolicy | RulePolicy:
     """The policy of a tuned baseline."""
     return _rule(tuned.kind, tuned.name, tuned.action, tuned.parameters)
 
 
 def _rule(
     kind: Kind, name: str, action: JointAction, parameters: Mapping[str, float]
-) -> ConstantPolicy | PredictivePolicy:
-    if kind == "predictive":
-        return PredictivePolicy(name, action, parameters)
-    return ConstantPolicy(name, action)
+) -> ConstantPolicy | RulePolicy:
+    if kind == "constant":
+        return ConstantPolicy(name, action)
+    return RulePolicy(name, kind, action, parameters)
 
 
-def baseline_policies(folder: Path) -> list[ConstantPolicy | PredictivePolicy]:
+def baseline_policies(folder: Path) -> list[ConstantPolicy | RulePolicy]:
     """Every baseline that the lineage tuned, from its folder."""
     stored = (folder / BASELINES_FILE.name).read_text(encoding="utf-8")
     return [baseline_policy(tuned) for tuned in BaselineSet.model_validate_json(stored).tuned]
@@ -193,7 +193,7 @@ def load_policy(
     """A policy by name or from a policy file.
 
     Args:
-        name_or_path: "random"; a tuned baseline ("static_peak", "reactive", "predictive");
+        name_or_path: "random"; a tuned baseline ("static_peak", "reactive", "predictive" …);
             "clairvoyant", which plans from the tuned reactive rule on and takes minutes; a learner
             that the lineage trained ("maddpg"); or the path of a policy file.
         data: the data folder; STRATOFORM_DATA or `data` if absent.

@@ -1,9 +1,10 @@
 """Candidates of a search, all played at once in copies of the same weather.
 
-Each kind of rule is scored by the same play in exact rounding. What is searched is `tuning`'s.
+Every kind of rule is scored by the same play in exact rounding. What is searched is `tuning`'s.
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import torch
@@ -16,7 +17,8 @@ from marl.cloud.figures import FIGURES
 from marl.cloud.types import SERVICES, CloudState
 from marl.envs.batched import BatchedEnv
 from marl.evaluate.baselines import Kind
-from marl.evaluate.predictive import PARAMETERS, with_floors
+from marl.evaluate.rules import RULES
+from marl.evaluate.rules.rule import Memory, Rule
 from marl.evaluate.tuning import Score
 from marl.train.threads import torch_threads
 
@@ -41,23 +43,29 @@ class EpisodeScorer:
 
     def by_kind(self) -> dict[Kind, Score]:
         """The score of each kind of rule."""
-        return {"constant": self.constant, "predictive": self.predictive}
+        return {
+            "constant": self.constant,
+            **{kind: partial(self.rule, rule) for kind, rule in RULES.items()},
+        }
 
     def constant(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
         """(P, 2) scores of (P, A) joint actions, all agents' knobs in a row, in [-1, 1]."""
         actions = self._copied(rows)
         return self._play(len(rows), lambda state, told: actions)
 
-    def predictive(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
-        """(P, 2) scores of (P, A + K) rows: joint actions, then `predictive.PARAMETERS`."""
+    def rule(self, rule: Rule, rows: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(P, 2) scores of (P, A + K) rows: joint actions, then the rule's parameters."""
         joined = self._copied(rows)
         actions, values = joined[:WIDTH], joined[WIDTH:]
-        rule = {p.name: value for p, value in zip(PARAMETERS, values, strict=True)}
+        named = {p.name: value for p, value in zip(rule.parameters, values, strict=True)}
+        memory: Memory | None = None
 
         def act(state: CloudState, told: Tensor) -> Tensor:
+            nonlocal memory
             seen = self._cloud.observe(state, told)
             fields = dict.fromkeys(SERVICES, lambda name: seen[self._rows[name]])
-            return with_floors(actions, fields, rule)
+            chosen, memory = rule.act(actions, fields, named, memory)
+            return chosen
 
         return self._play(len(rows), act)
 

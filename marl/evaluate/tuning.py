@@ -35,6 +35,7 @@ def tune_baselines(
     seed: int,
     progress: Say | None = None,
     begin: Mapping[Kind, Begin] = MappingProxyType({}),
+    known: Sequence[TunedBaseline] = (),
 ) -> BaselineSet:
     """Search each family by differential evolution (Storn and Price 1997) on the training split.
 
@@ -49,6 +50,7 @@ def tune_baselines(
         progress: receives a line per family and generation.
         begin: for kinds of rule that continue a search what makes first candidates of good
             settings; the rule at its start otherwise.
+        known: baselines tuned before with the same budget, which families may continue.
 
     Returns:
         The best setting of each family and all trials. Same arguments, same result.
@@ -59,12 +61,14 @@ def tune_baselines(
     """
     say = progress or (lambda _: None)
     tuned: dict[str, TunedBaseline] = {}
+    before = {one.name: one for one in known}
     for family in families:
-        if family.continues is not None and family.continues not in tuned:
+        if family.continues is not None and family.continues not in before:
             raise ValueError(f"{family.name} continues {family.continues!r}, not tuned before it")
-        before = tuned[family.continues] if family.continues else None
+        continued = before[family.continues] if family.continues else None
         score, first = scores[family.kind], begin.get(family.kind, family.at_start)
-        tuned[family.name] = _tune(family, before, score, first, budget, seed, say)
+        tuned[family.name] = _tune(family, continued, score, first, budget, seed, say)
+        before[family.name] = tuned[family.name]
     return BaselineSet(budget=budget, seed=seed, tuned=tuple(tuned.values()))
 
 

@@ -17,7 +17,7 @@ from pydantic import Field, TypeAdapter
 from marl.cloud.actions import gather
 from marl.cloud.dynamics import knobs_from_actions
 from marl.envs import BatchedEnv, make
-from marl.evaluate.families import provisioning_families
+from marl.evaluate.families import family
 from marl.evaluate.policies import ConstantPolicy, Policy, RandomPolicy
 from marl.gcp.compute_operations import BuyCommitment, ResizeGroup, SetAutoscaler, SetFleetPolicy
 from marl.gcp.database_operations import (
@@ -123,7 +123,7 @@ def episode_operations(
         raise ValueError(f"steps must be 1 .. {env.episode_steps} (the episode); got {steps}")
     obs = env.reset(seed=seed)
     policy.begin(env, seed)
-    static = {agent: torch.tensor(values) for agent, values in _families()["static_peak"].items()}
+    static = {agent: torch.tensor(values) for agent, values in family("static_peak").start.items()}
     actions = {agent: part.expand(env.num_envs, -1) for agent, part in static.items()}
     in_force = knobs_from_actions(gather(actions, env.num_envs, env.device), env.cloud)
     for index in range(steps):
@@ -133,10 +133,6 @@ def episode_operations(
         yield operations(state, weather, in_force, knobs, env.cloud)
         in_force = effective_knobs(state, weather, in_force, knobs)
         obs = env.step(actions).obs
-
-
-def _families() -> dict[str, dict[str, tuple[float, ...]]]:
-    return {family.name: family.start for family in provisioning_families()}
 
 
 def _record(step: int, each: Operation, project: str) -> dict[str, Any]:
@@ -164,7 +160,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     name = given.scenario.replace("-", "_")
     try:
         env = make(num_envs=1, seed=given.seed, scenario=name, episode_steps=max(1, given.steps))
-        rule = ConstantPolicy("engineer", _families()["reactive"])
+        rule = ConstantPolicy("engineer", family("reactive").start)
         policy: Policy = RandomPolicy() if given.policy == "random" else rule
         for step, called in enumerate(episode_operations(env, policy, given.steps, given.seed)):
             if given.json:

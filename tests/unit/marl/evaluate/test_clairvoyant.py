@@ -22,10 +22,10 @@ from marl.evaluate.clairvoyant import (
     stages,
     walk,
 )
-from marl.evaluate.families import provisioning_families
+from marl.evaluate.families import family
 from tests.learning.lq_team import LqTeam
 
-ENGINEER = provisioning_families()[1].start
+ENGINEER = family("reactive").start
 START = torch.tensor([value for agent in SERVICES for value in ENGINEER[agent]])
 QUICK = PlannerConfig(hold_steps=3, iterations=4, window_steps=6, lookahead_steps=3)
 

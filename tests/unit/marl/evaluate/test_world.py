@@ -7,9 +7,10 @@ import torch
 
 from marl.cloud.actions import WIDTH, decode
 from marl.envs import make
-from marl.evaluate.families import provisioning_families
+from marl.evaluate.families import family, provisioning_families
 from marl.evaluate.policies import ConstantPolicy, RandomPolicy
 from marl.evaluate.rollout import Labels, play_episodes
+from marl.evaluate.rules import RULES
 from marl.evaluate.scorers import EpisodeScorer
 from marl.train.env import twin
 from marl.train.smooth_rollout import rollout_of
@@ -78,7 +79,7 @@ def test_provisioning_episodes_pair_by_number_for_every_policy():
         return view(num_envs, seed)
 
     one = play_episodes(RandomPolicy(), make_env, 6, 1, labels)
-    start = provisioning_families()[1].start
+    start = family("reactive").start
     two = play_episodes(ConstantPolicy("start", start), make_env, 300, 1, labels)
     for column in ("requests", "demand_compute", "demand_storage"):
         assert one[column].to_list() == two[column].head(6).to_list()
@@ -99,11 +100,12 @@ def test_a_mixture_takes_its_kinds_in_turn():
 
 
 def test_a_static_plan_holds_at_least_the_peak_and_reactive_may_do_anything():
-    static, reactive, predictive = provisioning_families()
-    names = [family.name for family in (static, reactive, predictive)]
-    assert names == ["static_peak", "reactive", "predictive"]
-    assert (predictive.kind, predictive.continues) == ("predictive", "reactive")
-    assert predictive.start == reactive.start
+    static, reactive = family("static_peak"), family("reactive")
+    rules = [one for one in provisioning_families() if one.kind != "constant"]
+    assert [one.name for one in rules] == list(RULES)
+    for rule in rules:
+        assert (rule.kind, rule.continues) == (rule.name, "reactive")
+        assert rule.start == reactive.start
     for agent, low in static.low.items():
         values = decode(agent, torch.tensor(low))
         assert values[1] == pytest.approx(1.0, abs=1e-6)  # floor_share

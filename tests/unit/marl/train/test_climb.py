@@ -13,7 +13,7 @@ from marl.algos.first_order import FirstOrderConfig
 from marl.algos.maddpg import MaddpgConfig
 from marl.algos.mappo import MappoConfig
 from marl.envs import make
-from marl.evaluate.families import provisioning_families
+from marl.evaluate.families import family
 from marl.nets.config import NetConfig
 from marl.train.climb import Climb
 from marl.train.config import TrainConfig
@@ -167,7 +167,7 @@ def test_the_cloud_itself_is_climbed(tmp_path):
     )  # fmt: skip
     log = Log()
     result = train(
-        config, scenario("mixed"), provisioning_families()[1].start, tmp_path,
+        config, scenario("mixed"), family("reactive").start, tmp_path,
         stages=stages, tracker=log,
     )  # fmt: skip
     assert result.summary.stage == "price_shock"

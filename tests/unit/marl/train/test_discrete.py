@@ -6,7 +6,7 @@ import torch
 from marl.algos.maddpg import MaddpgConfig
 from marl.algos.qmix import QmixConfig
 from marl.envs import make
-from marl.evaluate.families import provisioning_families
+from marl.evaluate.families import family
 from marl.evaluate.policies import LearnedPolicy
 from marl.evaluate.rollout import Labels, play_episodes
 from marl.nets.config import NetConfig
@@ -34,7 +34,7 @@ def test_keeping_everything_is_the_baseline_as_other_learners_see_it():
     def clouds(count, seed):
         return make(num_envs=count, seed=seed, scenario="mixed_cyclical", episode_steps=24)
 
-    rule = provisioning_families()[1].start
+    rule = family("reactive").start
     common = {"epoch_steps": 24, "hold_steps": 12, "num_envs": 2, "evaluate_envs": 8}
     discrete = DiscreteTrainer(settings(n_step=1, **common), clouds, rule)
     residual = Trainer(small_config(learner=MaddpgConfig(), n_step=1, **common), clouds, rule)

@@ -14,7 +14,7 @@ from marl.algos.first_order import FirstOrderConfig
 from marl.cloud.weather import draw_weather
 from marl.envs import make
 from marl.envs.batched import BatchedEnv
-from marl.evaluate.families import provisioning_families
+from marl.evaluate.families import family
 from marl.train.config import TrainConfig, learner_named, learner_names
 from marl.train.discrete import DiscreteTrainer
 from marl.train.smooth_rollout import CloudRollout
@@ -23,7 +23,7 @@ from marl.train.trainers import build_trainer
 EPISODE, HOLD, HORIZON = 8, 2, 3
 LAST = EPISODE - HOLD  # the step of the last decision
 SCENARIO = "mixed"
-START = provisioning_families()[1].start
+START = family("reactive").start
 
 
 class Episode:

@@ -7,7 +7,7 @@ from marl.algos.base import TeamSpec
 from marl.cloud.types import SERVICES
 from marl.envs import make
 from marl.envs.discrete import DiscreteEnv
-from marl.evaluate.families import provisioning_families
+from marl.evaluate.families import family
 from marl.train.env import open_knobs, team_spec
 from marl.train.moves import Moves, moves_spec
 
@@ -68,7 +68,7 @@ def test_the_same_as_the_clouds_own_face_of_moves():
     def clouds():
         return make(num_envs=6, seed=3, scenario="mixed_burst", episode_steps=12)
 
-    rule = provisioning_families()[1].start
+    rule = family("reactive").start
     face, plain = DiscreteEnv(clouds(), "moves", levels=5, centre=rule), clouds()
     spec = team_spec(plain, plain.reset(seed=5) and plain.state().shape[1])
     made = Moves(spec, rule, levels=5, reach=2.0)

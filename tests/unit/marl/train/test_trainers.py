@@ -4,7 +4,7 @@ import pytest
 
 from marl.cloud.types import OBJECTIVES, SERVICES
 from marl.envs import make
-from marl.evaluate.families import provisioning_families
+from marl.evaluate.families import family
 from marl.evaluate.policies import load_policy
 from marl.evaluate.rollout import Labels, play_episodes
 from marl.train import loop
@@ -38,7 +38,7 @@ def test_a_learner_trains_on_the_cloud_and_its_policy_plays(name, tmp_path):
         warmup_epochs=1,
         evaluate_every=1,
     )
-    baseline = provisioning_families()[1].start
+    baseline = family("reactive").start
     log = Log()
     result = loop.train(config, make_env, baseline, tmp_path, tracker=log)
     assert result.summary.learner == name

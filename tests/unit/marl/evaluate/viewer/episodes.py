@@ -3,7 +3,7 @@
 from functools import cache
 
 from marl.envs import make
-from marl.evaluate.families import provisioning_families
+from marl.evaluate.families import family
 from marl.evaluate.policies import ConstantPolicy
 from marl.evaluate.viewer.record import Labels, Record, record
 
@@ -16,8 +16,7 @@ def small_env(scenario="everything_at_once", num_envs=2, steps=STEPS):
 
 
 def rule(name="reactive") -> ConstantPolicy:
-    (family,) = [one for one in provisioning_families() if one.name == name]
-    return ConstantPolicy(name, family.start)
+    return ConstantPolicy(name, family(name).start)
 
 
 @cache

@@ -8,23 +8,20 @@ from marl.cloud.actions import WIDTH, decode, row
 from marl.cloud.types import SERVICES
 from marl.envs import make
 from marl.evaluate.baselines import Parameter, TunedBaseline, TuningBudget
-from marl.evaluate.families import provisioning_families
+from marl.evaluate.families import family
 from marl.evaluate.policies import ConstantPolicy, baseline_policy
-from marl.evaluate.predictive import (
-    PARAMETERS,
-    PredictivePolicy,
-    first_rules,
-    floor_action,
-    predicted_load,
-)
 from marl.evaluate.rollout import Labels, play_episodes
+from marl.evaluate.rules import RULES
+from marl.evaluate.rules.policy import RulePolicy
+from marl.evaluate.rules.predictive import PARAMETERS, predicted_load
+from marl.evaluate.rules.rule import floor_action
 from marl.evaluate.scorers import EpisodeScorer
 from marl.evaluate.tuning import tune_baselines
 from marl.workload.toy import ToyGenerator
 
 LABELS = Labels("toy", False, True)
 START = {parameter.name: parameter.start for parameter in PARAMETERS}
-ENGINEER = provisioning_families()[1].start
+ENGINEER = family("reactive").start
 RULE = START | {
     "margin_storage": 1.5, "decay": 0.5, "recent": 0.5, "trend": 2.0, "past": 0.25,
     "forecast": 1.0, "ahead": 0.5, "scheduled": 1.0,
@@ -50,10 +47,10 @@ def test_a_floor_worked_by_hand():
     load = 0.5 * 0.30 + 2.0 * 0.06 + 0.25 * 0.4 + 1.0 * 0.12
     load *= 1.0 + 0.5 * 0.2  # the calendar
     assert float(predicted_load("storage", seen, RULE)) == pytest.approx(load)
-    action = floor_action("storage", seen, RULE)
+    action = floor_action("storage", 1.5 * predicted_load("storage", seen, RULE))
     knobs = decode("storage", action[None, :].float().expand(1, 5))
     assert float(knobs[0, 1]) == pytest.approx(1.5 * load)  # floor_share
-    assert float(floor_action("storage", seen, RULE | {"margin_storage": 0.0})) == -1.0
+    assert float(floor_action("storage", torch.zeros(1))) == -1.0
     falling = RULE | {"trend": -20.0}
     assert float(predicted_load("storage", seen, falling)) == 0.0
 
@@ -76,21 +73,21 @@ def test_without_margins_it_is_the_reactive_rule_and_with_them_it_is_not():
         return make(num_envs=num_envs, seed=seed, episode_steps=12)
 
     reactive = play_episodes(ConstantPolicy("rule", ENGINEER), made, 8, 0, LABELS)
-    same = play_episodes(PredictivePolicy("rule", ENGINEER, START), made, 8, 0, LABELS)
+    same = play_episodes(RulePolicy("rule", "predictive", ENGINEER, START), made, 8, 0, LABELS)
     assert same.equals(reactive)
     other = START | {f"margin_{service}": 2.0 for service in SERVICES}
-    more = play_episodes(PredictivePolicy("rule", ENGINEER, other), made, 8, 0, LABELS)
+    more = play_episodes(RulePolicy("rule", "predictive", ENGINEER, other), made, 8, 0, LABELS)
     assert (more["capacity_compute"] > reactive["capacity_compute"]).all()
 
 
 def test_a_score_is_the_mean_reward_of_playing_the_policy():
-    family = provisioning_families()[2]
+    settings = family("predictive")
     rule = START | {"margin_compute": 1.3, "margin_database": 1.1, "decay": 0.8, "trend": 1.5}
-    row_ = np.append(family.flat(ENGINEER), [rule[p.name] for p in PARAMETERS])
+    row_ = np.append(settings.flat(ENGINEER), [rule[p.name] for p in PARAMETERS])
     env = make(num_envs=3, seed=0, episode_steps=20)
-    (scored,) = EpisodeScorer(env, seed=3).predictive(row_[None])
+    (scored,) = EpisodeScorer(env, seed=3).by_kind()["predictive"](row_[None])
     obs = env.reset(seed=3)
-    policy = PredictivePolicy("predictive", ENGINEER, rule)
+    policy = RulePolicy("predictive", "predictive", ENGINEER, rule)
     policy.begin(env, 3)
     rewards = []
     for _ in range(20):
@@ -113,7 +110,7 @@ class _Wave(ToyGenerator):
 
 
 def test_on_periodic_demand_tuning_finds_a_rule_that_beats_the_tuned_reactive_one():
-    _, reactive, predictive = provisioning_families()
+    reactive, predictive = family("reactive"), family("predictive")
 
     def made(num_envs, seed, reference=None):
         demand = _Wave(noise=0.02, kind="steady")
@@ -156,8 +153,8 @@ def test_on_periodic_demand_tuning_finds_a_rule_that_beats_the_tuned_reactive_on
 
 
 def test_first_candidates_are_known_rules_and_the_same_rules_written_as_floors():
-    known = np.tile(provisioning_families()[1].flat(ENGINEER), (40, 1))
-    rows = first_rules(known, np.random.default_rng(0))
+    known = np.tile(family("reactive").flat(ENGINEER), (40, 1))
+    rows = RULES["predictive"].first(known, np.random.default_rng(0))
     assert np.array_equal(rows[::2, :WIDTH], known[::2])
     margins = rows[:, WIDTH : WIDTH + 4]
     assert (margins[::2] == 0).all()
@@ -170,19 +167,19 @@ def test_first_candidates_are_known_rules_and_the_same_rules_written_as_floors()
     at = {p.name: WIDTH + place for place, p in enumerate(PARAMETERS)}
     weights = rows[1::2, at["recent"]] + rows[1::2, at["forecast"]]
     assert weights == pytest.approx(np.ones(20))
-    low, high, _ = provisioning_families()[2].bounds()
+    low, high, _ = family("predictive").bounds()
     assert ((rows >= low) & (rows <= high)).all()
 
 
 def test_it_refuses_other_worlds_and_other_parameters():
     with pytest.raises(ValueError, match="needs the parameters"):
-        PredictivePolicy("predictive", ENGINEER, {"decay": 1.0})
+        RulePolicy("predictive", "predictive", ENGINEER, {"decay": 1.0})
     tuned = TunedBaseline(
         name="predictive", kind="predictive", action=ENGINEER, parameters=START, reward=0.0,
         trials=(),
     )  # fmt: skip
     policy = baseline_policy(tuned)
-    assert isinstance(policy, PredictivePolicy)
+    assert isinstance(policy, RulePolicy)
     env = make(num_envs=1, episode_steps=2)
     env.action_spec = {
         agent: space for agent, space in env.action_spec.items() if agent != "compute"
