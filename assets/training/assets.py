@@ -47,6 +47,7 @@ def trained_policies(
 
     from assets.training.work import TrainingInputs, train_all
     from marl.evaluate.policies import trained_policy_name
+    from marl.train.snapshots import FOLDER as SNAPSHOTS
     from marl.train.tracking import register_policy
 
     hashes = {path.name: Provenance.load(path).sha256 for path in (workload_model, price_catalog)}
@@ -61,12 +62,16 @@ def trained_policies(
     )
     into = store.staging("trained_policies")
     configs = training_runs(profile)
+    (into / SNAPSHOTS).mkdir()
     # A line per evaluation, none lost.
     results = train_all(inputs, configs, reporter(context, every_s=0.0), profile.processes)
     curves = []
     for config, result in zip(configs, results, strict=True):
         name = config.policy_name
         shutil.copyfile(result.policy_path, into / trained_policy_name(name, config.seed))
+        if config.seed == profile.seed:  # how a policy came to be is shown for the first seed
+            for path in sorted(result.policy_path.parent.glob(f"{SNAPSHOTS}/*.safetensors")):
+                shutil.copyfile(path, into / SNAPSHOTS / f"{name}-{path.name}")
         register_policy(store.path / "mlflow", f"stratoform-{name}", result.run_id)
         curves += [
             {"policy": name, "training_seed": config.seed, "is_kept": point == result.summary.best}

@@ -17,6 +17,7 @@ from marl.train.figures import move_bar, progress_bar
 from marl.train.held_in import DivergenceError
 from marl.train.result import TrainResult, fingerprint_of, store_result, stored_result
 from marl.train.run import Run, RunInputs
+from marl.train.snapshots import take_snapshots
 from marl.train.stage_env import Stages
 from marl.train.threads import torch_threads
 from marl.train.tracking import NullTracker, Tracker
@@ -78,7 +79,9 @@ def train(
 
 def _train(run: Run, folder: Path, tracker: Tracker, say: Callable[[str], None]) -> TrainResult:
     config = run.inputs.config
-    if run.trainer.epoch:
+    if run.trainer.epoch == 0:
+        take_snapshots(run, folder)
+    else:
         say(f"{folder.name}: continues after epoch {run.trainer.epoch} of {config.epochs}")
     settings = _flat(config.model_dump(mode="json"))
     run.run_id = tracker.start(folder.name, settings, run.run_id, run.trainer.env_steps)
@@ -92,7 +95,7 @@ def _train(run: Run, folder: Path, tracker: Tracker, say: Callable[[str], None])
         with bar:
             while not run.is_over:
                 try:
-                    _advance(run, folder.name, tracker, say, bar)
+                    _advance(run, folder, tracker, say, bar)
                 except DivergenceError as error:
                     _go_back(run, folder.name, tracker, say, error)
                     move_bar(bar, run.trainer.env_steps)
@@ -110,16 +113,19 @@ def _train(run: Run, folder: Path, tracker: Tracker, say: Callable[[str], None])
     return result
 
 
-def _advance(run: Run, name: str, tracker: Tracker, say: Callable[[str], None], bar: Any) -> None:
+def _advance(
+    run: Run, folder: Path, tracker: Tracker, say: Callable[[str], None], bar: Any
+) -> None:
     """One epoch, evaluated where it is time, told to everybody."""
     config = run.inputs.config
     figures = run.epoch()
     epoch = run.trainer.epoch
     if epoch == config.epochs or epoch % config.evaluate_every == 0:
         more, told = run.evaluate()
+        take_snapshots(run, folder)
         figures |= more
         bar.set_postfix_str(str(run.record.curve[-1]), refresh=False)
-        say(f"{name}: epoch {epoch} of {config.epochs}: {told}")
+        say(f"{folder.name}: epoch {epoch} of {config.epochs}: {told}")
     tracker.log(run.trainer.env_steps, figures)
     move_bar(bar, run.trainer.env_steps)
 

@@ -67,38 +67,12 @@ class TrainResult:
 
 def store_result(run: Run, folder: Path) -> TrainResult:
     """Write the best policy, then the summary: its presence means the run is complete."""
-    # The run's own settings: a trainer's may have smaller steps after a retry.
-    config, baseline = run.inputs.config, run.inputs.baseline
-    trainer, record = run.trainer, run.record
-    team, env = trainer.spec.members, trainer.env
+    config, trainer, record = run.inputs.config, run.trainer, run.record
     best = record.curve[record.best]
     network = trainer.learner.policy()
     network.load_state_dict(record.best_actor)
-    sizes = dict(zip(team.agents, team.obs_sizes, strict=True))
-    knobs = dict(zip(team.agents, team.action_sizes, strict=True))
-    levels = config.learner.levels if isinstance(config.learner, QmixConfig) else 0
-    card = PolicyCard.model_validate(
-        {
-            "learner": config.policy_name,
-            "face": "moves" if levels else "continuous",
-            "levels": levels,
-            "agents": team.agents,
-            "is_joint": team is not trainer.spec,
-            "observation_fields": field_names(env, "observation_names", sizes),
-            "knobs": field_names(env, "action_names", knobs),
-            "baseline": {agent: tuple(map(float, baseline[agent])) for agent in team.agents},
-            "residual_bound": config.learner.residual_bound,
-            "hold_steps": config.hold_steps,
-            "net": config.learner.net,
-            "training": config.model_dump(mode="json"),
-            "training_seed": config.seed,
-            "env_steps": best.env_steps,
-            "fingerprint": run.fingerprint,
-            "versions": _versions(),
-        }
-    )
     path = folder / POLICY_NAME
-    save_policy(path, network, card)
+    save_policy(path, network, policy_card(run))
     summary = TrainSummary(
         fingerprint=run.fingerprint,
         learner=config.policy_name,
@@ -116,6 +90,37 @@ def store_result(run: Run, folder: Path) -> TrainResult:
     write_json(folder / "tracking.json", {"run_id": run_id})
     write_json(folder / "result.json", summary.model_dump(mode="json"))
     return TrainResult(summary, path, run_id, is_from_store=False)
+
+
+def policy_card(run: Run) -> PolicyCard:
+    """What the best policy of a run so far is, sees and does."""
+    # The run's own settings: a trainer's may have smaller steps after a retry.
+    config, baseline = run.inputs.config, run.inputs.baseline
+    trainer, record = run.trainer, run.record
+    team, env = trainer.spec.members, trainer.env
+    sizes = dict(zip(team.agents, team.obs_sizes, strict=True))
+    knobs = dict(zip(team.agents, team.action_sizes, strict=True))
+    levels = config.learner.levels if isinstance(config.learner, QmixConfig) else 0
+    return PolicyCard.model_validate(
+        {
+            "learner": config.policy_name,
+            "face": "moves" if levels else "continuous",
+            "levels": levels,
+            "agents": team.agents,
+            "is_joint": team is not trainer.spec,
+            "observation_fields": field_names(env, "observation_names", sizes),
+            "knobs": field_names(env, "action_names", knobs),
+            "baseline": {agent: tuple(map(float, baseline[agent])) for agent in team.agents},
+            "residual_bound": config.learner.residual_bound,
+            "hold_steps": config.hold_steps,
+            "net": config.learner.net,
+            "training": config.model_dump(mode="json"),
+            "training_seed": config.seed,
+            "env_steps": record.curve[record.best].env_steps,
+            "fingerprint": run.fingerprint,
+            "versions": _versions(),
+        }
+    )
 
 
 def stored_result(folder: Path, fingerprint: str) -> TrainResult | None:

@@ -103,7 +103,7 @@ def test_a_run_is_set_back_to_its_last_checkpoint_and_ends_well(tmp_path, monkey
     assert steps == [200 * e for e in (*range(1, epoch + 1), *range(back + 1, 7))]
     assert sum("step sizes" in line for line in lines) == 1
     left = sorted(path.name for path in result.policy_path.parent.iterdir())
-    assert left == ["policy.safetensors", "result.json", "tracking.json"]
+    assert left == ["policy.safetensors", "result.json", "snapshots", "tracking.json"]
     # The file says what was configured; that the run went back is in its summary.
     from marl.train.policy_file import load_policy_file
 

@@ -129,7 +129,7 @@ def test_killed_training_continues_to_the_same_bits(tmp_path, mode):
     assert resumed.policy_path.read_bytes() == whole.policy_path.read_bytes()
     assert resumed.summary == whole.summary
     left = sorted(path.name for path in resumed.policy_path.parent.iterdir())
-    assert left == [POLICY_NAME, "result.json", "tracking.json"]
+    assert left == [POLICY_NAME, "result.json", "snapshots", "tracking.json"]
 
 
 def test_final_learner_state_is_bit_equal_after_a_resume(config):
