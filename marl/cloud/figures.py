@@ -26,6 +26,7 @@ from marl.cloud.types import (
     SERVICES,
     WeatherStep,
 )
+from marl.workload.demand import CLASSES
 
 FIGURES: Final = (
     "cost_usd",
@@ -37,12 +38,17 @@ FIGURES: Final = (
     "cost_committed_usd",
     "slo_attainment",
     "requests",
+    "requests_served",
     "dropped",
     "retries",
     "latency_p50_ms",
     "latency_p95_ms",
     "latency_p99_ms",
     "deadline_misses",
+    *(f"due_{name}" for name in CLASSES),
+    *(f"late_{name}" for name in CLASSES),
+    "work_done_batch",
+    "work_done_ml",
     "backlog",
     "backlog_web",
     "backlog_batch",
@@ -106,6 +112,7 @@ def figures(
     zones = params.config.zones
     load = weather.work[:, : len(RESOURCES)].sum(0)
     web_requests = weather.work[0, -1] * params.step_s
+    reached = offered.work[0, -1] * served.web_share
     blocks = (
         money.by_service.sum(0),
         money.by_service,
@@ -116,12 +123,18 @@ def figures(
         money.committed,
         times.on_time_share,
         web_requests,
+        (offered.hits_per_s + reached) * params.step_s,
         offered.work[0, -1] * served.lost_share * params.step_s,
         served.retries * params.step_s,
         times.p50_s * 1e3,
         times.p95_s * 1e3,
         times.p99_s * 1e3,
         served.late.sum(0),
+        times.web_due,
+        weather.due_now,
+        times.web_late,
+        served.late,
+        served.work_done,
         served.backlog[:, 0].sum(0),
         served.backlog[:, 0],
         rewards.waste,

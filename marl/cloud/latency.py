@@ -37,6 +37,10 @@ class Latency:
     p99_s: Tensor  # (B,)
     within: Tensor  # (B,) share within the SLO
     sojourn_s: Tensor  # (S, B) mean time at each station
+    web_due: (
+        Tensor  # (B,) vCPU of the web's work whose time had come: served, lost, answered by CDN
+    )
+    web_late: Tensor  # (B,) of it lost or beyond the SLO
     on_time_share: Tensor  # (B,) of all work that fell due: web within the SLO, background in time
 
 
@@ -97,15 +101,17 @@ def latency(
     within = within * limit / torch.clamp_min(longest, limit)
     web = offered.work[0, 0]
     on_time = web * served.web_share * within + offered.hits_vcpu
-    due = web * (served.web_share + served.lost_share) + offered.hits_vcpu
+    web_due = web * (served.web_share + served.lost_share) + offered.hits_vcpu
     on_time = on_time + (weather.due_now - served.late).sum(0)
-    due = due + weather.due_now.sum(0)
+    due = web_due + weather.due_now.sum(0)
     return Latency(
         p50_s=base + gamma_quantile(mean, spread, 0.0) + 0.5 * longest,
         p95_s=base + gamma_quantile(mean, spread, Z95) + 0.95 * longest,
         p99_s=base + gamma_quantile(mean, spread, Z99) + 0.99 * longest,
         within=within,
         sojourn_s=sojourn,
+        web_due=web_due,
+        web_late=web * (served.web_share * (1.0 - within) + served.lost_share),
         on_time_share=torch.where(due > _EPS, on_time / due.clamp_min(_EPS), 1.0),
     )
 

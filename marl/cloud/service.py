@@ -52,6 +52,7 @@ class Served:
     web_gbps: Tensor  # (B,)
     all_gbps: Tensor  # (B,)
     gpu_used: Tensor  # (B,) of GPU capacity, in [0, 1]
+    work_done: Tensor  # (2, B) background work served in this step, vCPU times steps
     late: Tensor  # (2, B) background work that fell due in this step and was not done
     blocked: Tensor  # (B,) extra CPU a request costs because the database starves, as a share
 
@@ -165,7 +166,8 @@ def serve(
     kept = torch.minimum(unserved, web_share * (config.web_timeout_s / params.step_s))
     lost = unserved - kept
     carried = torch.stack((kept, 1.0 - shares[0], 1.0 - shares[1]))
-    done = served + waiting * shares
+    work_done = waiting * shares
+    done = served + work_done
     background = batch + ml
     disturbing = config.interference * torch.minimum(background, (usable - web).clamp_min(0.0))
     fits = web_fit.clamp_max(1.0)
@@ -184,6 +186,7 @@ def serve(
         web_gbps=web_used[2],
         all_gbps=used[2],
         gpu_used=(offered.on_gpu * shares[1] / gpu_vcpu.clamp_min(_EPS)).clamp_max(1.0),
+        work_done=work_done,
         late=torch.minimum((weather.due - done).clamp_min(0.0), weather.due_now),
         blocked=blocked,
     )

@@ -135,16 +135,25 @@ def _figures_of_work(
     step_s: float,
 ) -> dict[str, float]:
     services = (*SERVICES, "memory")
+    dues, lates = [times.web_due, *weather.due_now], [times.web_late, *done.late]
     demand = [sum(weather.work[c][r] for c in CLASSES) for r in range(len(RESOURCES))]
     return {
         "slo_attainment": times.on_time,
         "requests": weather.work["web"][-1] * step_s,
+        "requests_served": (
+            asked.work["web"][-1] * done.web_share + asked.web_requests * asked.hits
+        )
+        * step_s,
         "dropped": asked.work["web"][-1] * done.lost * step_s,
         "retries": state.retries * step_s,
         "latency_p50_ms": times.p50_s * 1e3,
         "latency_p95_ms": times.p95_s * 1e3,
         "latency_p99_ms": times.p99_s * 1e3,
         "deadline_misses": sum(done.late),
+        **{f"due_{c}": due for c, due in zip(CLASSES, dues, strict=True)},
+        **{f"late_{c}": late for c, late in zip(CLASSES, lates, strict=True)},
+        "work_done_batch": done.work_done[0],
+        "work_done_ml": done.work_done[1],
         "backlog": sum(state.backlog[c][0] for c in CLASSES),
         **{f"backlog_{c}": state.backlog[c][0] for c in CLASSES},
         **{f"utilisation_{s}": u for s, u in zip(services, done.utilisation, strict=True)},

@@ -44,6 +44,7 @@ class Done:
     web_gbps: float
     all_gbps: float
     gpu_used: float
+    work_done: list[float]
     late: list[float]
     blocked: float
 
@@ -57,6 +58,8 @@ class Times:
     p99_s: float
     within: float
     sojourn_s: list[float]
+    web_due: float
+    web_late: float
     on_time: float
 
 
@@ -140,9 +143,10 @@ def serve(
     state.retries = config.retry_share * lost * asked.work["web"][_REQUESTS]
     stays = {"web": kept} | {name: 1 - done[name] for name in _BACKGROUND}
     state.backlog = {name: [x * stays[name] for x in asked.work[name]] for name in CLASSES}
-    late = []
+    late, work_done = [], []
     for n, name in enumerate(_BACKGROUND):
-        state.served[n] += asked.work[name][_VCPU] * done[name]
+        work_done.append(asked.work[name][_VCPU] * done[name])
+        state.served[n] += work_done[n]
         late.append(min(max(weather.due[n] - state.served[n], 0.0), weather.due_now[n]))
 
     rho = []
@@ -164,6 +168,7 @@ def serve(
         web_gbps=web_share * web[_GBPS],
         all_gbps=used[_GBPS],
         gpu_used=min(on_gpu * done["ml"] / max(gpu_vcpu, _EPS), 1.0),
+        work_done=work_done,
         late=late,
         blocked=blocked,
     )
@@ -242,14 +247,17 @@ def wait_for(
     within = 0.5 * math.erfc(-score / math.sqrt(2)) * limit / max(longest, limit)
 
     web = asked.work["web"][_VCPU]
-    due = web * (done.web_share + done.lost) + asked.hits_vcpu + sum(weather.due_now)
-    in_time = web * done.web_share * within + asked.hits_vcpu
-    in_time += sum(weather.due_now) - sum(done.late)
+    web_due = web * (done.web_share + done.lost) + asked.hits_vcpu
+    web_late = web * done.web_share * (1 - within) + web * done.lost
+    due = web_due + sum(weather.due_now)
+    in_time = due - web_late - sum(done.late)
     return Times(
         p50_s=quantile(0.0, 0.5),
         p95_s=quantile(Z95, 0.95),
         p99_s=quantile(Z99, 0.99),
         within=within,
         sojourn_s=sojourns,
+        web_due=web_due,
+        web_late=web_late,
         on_time=in_time / due if due > _EPS else 1.0,
     )

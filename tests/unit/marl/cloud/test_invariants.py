@@ -86,11 +86,24 @@ def test_money_requests_and_machines_are_conserved(seed, world):
         kept = after.backlog[0, 5] * step_s
         served = offered - kept - info["dropped"]
         assert (served >= -1e-5 * offered).all()
+        answered = info["requests_served"] - info["cdn_hits"]
+        torch.testing.assert_close(answered, served, rtol=1e-4, atol=1.0)
         # Nobody waits longer than the time-out; retries are part of the lost.
         assert (kept <= served * config.web_timeout_s / step_s + 1e-5 * offered).all()
         again = config.retry_share * info["dropped"]
         torch.testing.assert_close(after.retries * step_s, again, rtol=1e-5, atol=1e-3)
+        # What fell due was in time or late, class by class; together they are the service level.
+        classes = ("web", "batch", "ml")
+        due, late = (sum(info[f"{what}_{c}"] for c in classes) for what in ("due", "late"))
+        level = torch.where(due > 1e-6, 1 - late / due.clamp_min(1e-6), 1.0)
+        torch.testing.assert_close(info["slo_attainment"], level, rtol=1e-4, atol=1e-4)
+        assert all((info[f"late_{c}"] <= info[f"due_{c}"] * (1 + 1e-5)).all() for c in classes)
+        torch.testing.assert_close(
+            info["deadline_misses"], info["late_batch"] + info["late_ml"], rtol=1e-5, atol=1e-5
+        )
         # Background work is never lost.
+        done = torch.stack((info["work_done_batch"], info["work_done_ml"]))
+        torch.testing.assert_close(after.served, before.served + done)
         arrived += weather.work[1:, 0]
         there = after.served + after.backlog[1:, 0]
         torch.testing.assert_close(arrived, there, rtol=1e-4, atol=1e-2)
