@@ -44,6 +44,8 @@ class TrainingPlan(dg.Config):
         clouds: trained in together.
         warm_start: policy of the same profile whose actors training starts from, seed by seed;
             empty: none.
+        seeds: independent trainings; 0: the profile's `training_seeds`. Rivals and bounds, which
+            nothing is claimed of but where they end, may have fewer.
         settings: further fields of `TrainConfig`, those of `learner` among them.
     """
 
@@ -51,6 +53,7 @@ class TrainingPlan(dg.Config):
     steps: int
     clouds: int = 1024
     warm_start: str = ""
+    seeds: int = 0
     settings: dict[str, Any] = Field(default_factory=dict)
 
 
@@ -62,7 +65,8 @@ class Profile(dg.ConfigurableResource):
         seed: seed of everything random.
         embedded_days, embedded_jobs_per_hour, embedded_machines: size of the synthetic trace.
         episode_steps: steps of 5 minutes in an episode.
-        training: what is trained and how long, by the name that tables call the policy.
+        training: what is trained and how long, by the name that tables call the policy. A name
+            that ends in `_oracle` is trained and played where forecasts are the truth: a bound.
         processes: to tune, train and evaluate in, side by side; 0: as many as there are cores, and
             memory for.
         training_seeds: independent trainings of each policy.
@@ -73,6 +77,8 @@ class Profile(dg.ConfigurableResource):
         frontier_generations: of the search for each further point of a cost-SLO frontier.
         clairvoyant_iterations: gradient steps of the clairvoyant planner in the main scenario; 0
             leaves it out.
+        mpc_iterations: gradient steps of each plan of model-predictive control, which is played in
+            the main scenario; 0 leaves it out.
         evaluation_episodes: paired held-out episodes for each scenario.
         scenarios: of `marl.envs.scenarios`, evaluated on, by name; the first is the main one.
     """
@@ -91,6 +97,7 @@ class Profile(dg.ConfigurableResource):
     tuning_continued: int
     frontier_generations: int
     clairvoyant_iterations: int
+    mpc_iterations: int
     tuning_episodes: int
     evaluation_episodes: int
     scenarios: list[str]

@@ -30,6 +30,16 @@ _REFINED: Final = TrainingPlan(
     },
 )
 
+# Single-agent RL and independent learners, and the bound that is shown the true demand ahead; one
+# seed each, because nothing is claimed of them but where they end.
+_RIVALS: Final = {
+    "ppo": TrainingPlan(steps=2_000_000, seeds=1),
+    "ippo": TrainingPlan(steps=2_000_000, seeds=1),
+    "apg_oracle": TrainingPlan(
+        learner="apg", steps=2_000_000, clouds=256, seeds=1, settings=EVERY_STEP
+    ),
+}
+
 # The trace again, every kind of demand in turn, and each type of workload for itself.
 SCENARIOS: Final = [
     "replay",
@@ -58,6 +68,7 @@ PROFILES: Final = {
         tuning_continued=30,
         frontier_generations=4,
         clairvoyant_iterations=0,
+        mpc_iterations=0,
         tuning_episodes=32,
         evaluation_episodes=64,
         scenarios=SCENARIOS,
@@ -73,6 +84,7 @@ PROFILES: Final = {
             "maddpg": TrainingPlan(steps=3_000_000),
             "apg": TrainingPlan(steps=2_000_000, clouds=256, settings=EVERY_STEP),
             "apg_maddpg": _REFINED,
+            **_RIVALS,
         },
         training_seeds=3,
         tuning_candidates=48,
@@ -80,6 +92,7 @@ PROFILES: Final = {
         tuning_continued=30,
         frontier_generations=12,
         clairvoyant_iterations=100,
+        mpc_iterations=4,
         tuning_episodes=32,
         evaluation_episodes=128,
         scenarios=SCENARIOS,
@@ -95,6 +108,7 @@ PROFILES: Final = {
             "maddpg": TrainingPlan(steps=60_000_000),
             "apg": TrainingPlan(steps=7_500_000, clouds=256, settings=EVERY_STEP),
             "apg_maddpg": _REFINED,
+            **_RIVALS,
         },
         training_seeds=5,
         tuning_candidates=128,
@@ -102,6 +116,7 @@ PROFILES: Final = {
         tuning_continued=80,
         frontier_generations=40,
         clairvoyant_iterations=200,
+        mpc_iterations=8,
         tuning_episodes=128,
         evaluation_episodes=512,
         scenarios=SCENARIOS,

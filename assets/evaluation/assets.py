@@ -71,6 +71,7 @@ def evaluation_episodes(
         episodes=profile.evaluation_episodes,
         seed=profile.seed,
         clairvoyant_iterations=profile.clairvoyant_iterations,
+        mpc_iterations=profile.mpc_iterations,
     )
     episodes, frontier = play_all(inputs, profile.scenarios, reporter(context), profile.processes)
     into = store.staging("evaluation_episodes")

@@ -17,7 +17,7 @@ from assets.side_by_side import Say, side_by_side
 if TYPE_CHECKING:
     import polars as pl
 
-    from marl.evaluate.baselines import BaselineSet, TunedBaseline, TuningBudget
+    from marl.evaluate.baselines import BaselineSet, Trial, TunedBaseline, TuningBudget
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class PlayInputs:
         trained_policies, baseline_policies: materialised assets.
         episodes: for each policy and scenario.
         seed: of their weather.
-        clairvoyant_iterations: see Profile.
+        clairvoyant_iterations, mpc_iterations: see Profile.
     """
 
     clouds: CloudInputs
@@ -38,6 +38,7 @@ class PlayInputs:
     episodes: int
     seed: int
     clairvoyant_iterations: int
+    mpc_iterations: int
 
 
 def tune(clouds: CloudInputs, profile: Profile, say: Say) -> "BaselineSet":
@@ -47,6 +48,8 @@ def tune(clouds: CloudInputs, profile: Profile, say: Say) -> "BaselineSet":
     """
     from marl.evaluate.baselines import BaselineSet, TuningBudget
     from marl.evaluate.families import frontier_families, provisioning_families
+    from marl.evaluate.mpc import MARGINS, tuned_planner
+    from marl.evaluate.policies import REFERENCE
 
     budget = TuningBudget(
         candidates=profile.tuning_candidates,
@@ -65,6 +68,11 @@ def tune(clouds: CloudInputs, profile: Profile, say: Say) -> "BaselineSet":
     every = BaselineSet(
         budget=budget, seed=profile.seed, tuned=tuple(tuned[one.name] for one in families)
     )
+    planners: tuple[TunedBaseline, ...] = ()
+    if profile.mpc_iterations:
+        tried = partial(_margin_part, clouds, every, scored, profile.mpc_iterations)
+        trials = side_by_side(tried, MARGINS, say, profile.processes)
+        planners = (tuned_planner(every.actions()[REFERENCE], trials),)
     names = [one.name for one in frontier_families()]
     generations = profile.frontier_generations
     drawn = partial(_frontier_part, clouds, every, scored, generations)
@@ -73,7 +81,7 @@ def tune(clouds: CloudInputs, profile: Profile, say: Say) -> "BaselineSet":
         for part in side_by_side(drawn, names, say, profile.processes)
         for name, points in part.frontiers.items()
     }
-    return every.model_copy(update={"frontiers": frontiers})
+    return every.model_copy(update={"frontiers": frontiers, "planners": planners})
 
 
 def _tune_part(
@@ -90,6 +98,29 @@ def _tune_part(
     scores = clouds.world().scorer(*scored).by_kind()
     begin = provisioning_beginnings()
     return tune_baselines([family(name)], scores, budget, scored[1], say, begin, known)
+
+
+def _margin_part(
+    clouds: CloudInputs,
+    found: "BaselineSet",
+    scored: tuple[int, int],
+    iterations: int,
+    margin: float,
+    say: Say,
+) -> "Trial":
+    from marl.evaluate.baselines import Trial
+    from marl.evaluate.mpc import MpcPolicy, planner
+    from marl.evaluate.policies import REFERENCE
+    from marl.evaluate.rollout import rollout
+    from marl.evaluate.world import MIXED
+
+    policy = MpcPolicy(found.actions()[REFERENCE], margin, planner(iterations))
+    episodes, seed = scored
+    played = rollout(policy, MIXED, "train", episodes, seed, world=clouds.world(), progress=say)
+    reward, performance = (
+        float(played[name].to_numpy().mean()) for name in ("reward", "reward_performance")
+    )
+    return Trial(knobs=(margin,), reward=reward, performance=performance)
 
 
 def _frontier_part(
@@ -130,17 +161,25 @@ def play_all(
     import polars as pl
 
     parts = [("frontier", scenarios[0]), *(("policies", name) for name in scenarios)]
+    if inputs.mpc_iterations:
+        parts.insert(0, ("mpc", scenarios[0]))
     if inputs.clairvoyant_iterations:
         parts.insert(0, ("plan", scenarios[0]))
     frames = side_by_side(partial(_play_part, inputs), parts, say, count)
     by_part = dict(zip(parts, frames, strict=True))
     frontier = by_part.pop(("frontier", scenarios[0]))
-    planned = by_part.pop(("plan", scenarios[0]), None)
-    return pl.concat([*by_part.values(), *([] if planned is None else [planned])]), frontier
+    # Those that are always played first: a table does not depend on what else there is.
+    in_order = sorted(by_part, key=lambda part: part[0] != "policies")
+    return pl.concat([by_part[part] for part in in_order]), frontier
 
 
 def _play_part(inputs: PlayInputs, part: tuple[str, str], say: Say) -> "pl.DataFrame":
+    import polars as pl
+
+    from marl.evaluate.mpc import planner
+    from marl.evaluate.policies import planner_policies
     from marl.evaluate.study import load_policies, plan_episodes, play, play_frontiers
+    from marl.evaluate.world import ORACLE
 
     what, scenario = part
     world, seed = inputs.clouds.world(), inputs.seed
@@ -150,5 +189,15 @@ def _play_part(inputs: PlayInputs, part: tuple[str, str], say: Say) -> "pl.DataF
         return plan_episodes(inputs.baseline_policies, *played, count, say)
     if what == "frontier":
         return play_frontiers(inputs.baseline_policies, *played, say)
+    if what == "mpc":
+        planners = planner_policies(inputs.baseline_policies, planner(inputs.mpc_iterations))
+        return play(planners, world, [scenario], inputs.episodes, seed, say)
     policies = load_policies(inputs.trained_policies, inputs.baseline_policies)
-    return play(policies, world, [scenario], inputs.episodes, seed, say)
+    # Oracles see a world of their own, in the same weather.
+    oracles = [one for one in policies if one.name.endswith(ORACLE)]
+    others = [one for one in policies if one not in oracles]
+    frames = [play(others, world, [scenario], inputs.episodes, seed, say)]
+    if oracles:
+        seen = world.seen_by(oracles[0].name)
+        frames.append(play(oracles, seen, [scenario], inputs.episodes, seed, say))
+    return pl.concat(frames)

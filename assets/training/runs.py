@@ -14,8 +14,8 @@ def training_runs(profile: Profile) -> "list[TrainConfig]":
     A policy that starts from another takes over that one's settings of what an actor is.
 
     Raises:
-        ValueError: a teacher that the profile does not train, or that starts from its own pupil; an
-            unknown learner or setting.
+        ValueError: a teacher that the profile does not train, on fewer seeds than its pupil, or
+            that starts from its own pupil; an unknown learner or setting.
     """
     made: dict[str, list[TrainConfig]] = {}
 
@@ -30,9 +30,15 @@ def training_runs(profile: Profile) -> "list[TrainConfig]":
             plan = profile.training[name]
             teachers = make(plan.warm_start, (*pupils, name)) if plan.warm_start else []
             learner = _learner(name, plan, teachers[0].learner if teachers else None)
+            seeds = plan.seeds or profile.training_seeds
+            if teachers and len(teachers) < seeds:
+                raise ValueError(
+                    f"{name} is trained on {seeds} seeds and starts from {plan.warm_start}, which "
+                    f"has {len(teachers)}"
+                )
             made[name] = [
                 _config(name, plan, learner, profile, profile.seed + index)
-                for index in range(profile.training_seeds)
+                for index in range(seeds)
             ]
         return made[name]
 

@@ -97,7 +97,7 @@ def _train_chain(
         teacher = results.get(config.warm_start)
         results[config.policy_name] = train(
             config,
-            world.make_env(MIXED, "train"),
+            world.seen_by(config.policy_name).make_env(MIXED, "train"),
             rule,
             inputs.checkpoints,
             inputs_hash=inputs.inputs_hash,

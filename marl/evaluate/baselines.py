@@ -14,7 +14,7 @@ from pydantic import Field, model_validator
 from marl.frozen import Frozen
 
 JointAction = dict[str, tuple[float, ...]]  # agent → one number in [-1, 1] per knob
-Kind = str  # "constant", or a key of `marl.evaluate.rules.RULES`
+Kind = str  # "constant", a key of `marl.evaluate.rules.RULES`, or "mpc"
 
 
 class Parameter(Frozen):
@@ -182,6 +182,8 @@ class BaselineSet(Frozen):
         budget: of each search.
         seed: of the searches.
         tuned: the baselines.
+        planners: baselines that plan with the simulator (`marl.evaluate.mpc`); one trial of theirs
+            costs as much as hundreds of a rule's, so that they have had fewer.
         frontiers: name of a baseline → its cost-SLO frontier (`marl.evaluate.frontier`), by
             rising factor.
     """
@@ -189,6 +191,7 @@ class BaselineSet(Frozen):
     budget: TuningBudget
     seed: int
     tuned: tuple[TunedBaseline, ...]
+    planners: tuple[TunedBaseline, ...] = ()
     frontiers: dict[str, tuple[FrontierPoint, ...]] = Field(default_factory=dict)
 
     def actions(self) -> dict[str, JointAction]:

@@ -84,6 +84,7 @@ def plan(
     start: Tensor,
     config: PlannerConfig,
     progress: Callable[[str], None] | None = None,
+    state: CloudState | None = None,
 ) -> Plan:
     """Climb the smooth return of each episode from `start` on; keep what is best in exact rounding.
 
@@ -96,8 +97,10 @@ def plan(
         start: (WIDTH,) actions of the tuned rule, or (D, WIDTH, B) of an earlier plan.
         config: how.
         progress: receives a line per judgement.
+        state: of the clouds before the first step of `weather`; as an episode begins if absent.
     """
     say = progress or (lambda _: None)
+    begun = initial_state(weather.at(0), cloud) if state is None else state
     batch = weather.packed.shape[-1]
     decisions = -(-len(weather) // config.hold_steps)
     if start.dim() == 1:
@@ -108,7 +111,7 @@ def plan(
     fall = torch.optim.lr_scheduler.CosineAnnealingLR(
         adam, max(1, config.iterations), config.learning_rate / 10
     )
-    first, states = judged(cloud, weather, actions.detach(), config)
+    first, states = judged(cloud, weather, actions.detach(), config, begun)
     best, kept = first, actions.detach().clone()
     for iteration in range(1, config.iterations + 1):
         adam.zero_grad()
@@ -122,7 +125,7 @@ def plan(
         with torch.no_grad():
             actions.clamp_(-1.0, 1.0)
         if iteration % config.judge_every == 0 or iteration == config.iterations:
-            reward, states = judged(cloud, weather, actions.detach(), config)
+            reward, states = judged(cloud, weather, actions.detach(), config, begun)
             kept = torch.where(reward > best, actions.detach(), kept)
             best = torch.maximum(best, reward)
             gain, now = float((best - first).mean()), float((reward - first).mean())
@@ -191,10 +194,9 @@ def walk(
 
 @torch.no_grad()
 def judged(
-    cloud: Cloud, weather: Weather, actions: Tensor, config: PlannerConfig
+    cloud: Cloud, weather: Weather, actions: Tensor, config: PlannerConfig, state: CloudState
 ) -> tuple[Tensor, list[CloudState]]:
     """(B,) exact mean reward per step of decisions (D, WIDTH, B), and the windows' first states."""
-    state = initial_state(weather.at(0), cloud)
     each = (actions[t // config.hold_steps] for t in range(len(weather)))
     total, states = torch.zeros_like(state.elapsed), []
     for t, (before, reward) in enumerate(walk(cloud, weather, state, each, EXACT)):

@@ -14,7 +14,8 @@ from torch import Tensor
 
 from marl.algos.base import TeamSpec
 from marl.evaluate.baselines import BaselineSet, JointAction, Kind, TunedBaseline
-from marl.evaluate.clairvoyant import ClairvoyantPolicy
+from marl.evaluate.clairvoyant import ClairvoyantPolicy, PlannerConfig
+from marl.evaluate.mpc import PLANNER, MpcPolicy
 from marl.evaluate.rules.policy import RulePolicy
 from marl.train.env import open_knobs
 from marl.train.policy_file import StoredPolicy, load_policy_file
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 # Where the lineage leaves policies below the data folder; `load_policy` looks there by name.
 BASELINES_FILE = Path("baseline_policies") / "baselines.json"
 TRAINED_FOLDER = Path("trained_policies")
+_DRAWN: Final = 256  # clouds a random policy draws for at once: its draws for one are independent
+# of how many run beside it
 REFERENCE: Final = "reactive"  # what every difference is measured against, and plans start from
 
 
@@ -91,13 +94,15 @@ class RandomPolicy:
         """Seed the draws; the same seed gives the same actions."""
         self._sizes = _sizes(env.action_spec)
         self._generator = torch.Generator().manual_seed(seed)
+        self._clouds = -(-env.num_envs // _DRAWN) * _DRAWN
 
     def act(self, obs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Fresh draws."""
         return {
-            agent: (torch.rand((len(obs[agent]), size), generator=self._generator) * 2 - 1).to(
-                obs[agent].device
-            )
+            agent: (
+                torch.rand((self._clouds, size), generator=self._generator)[: len(obs[agent])] * 2
+                - 1
+            ).to(obs[agent].device)
             for agent, size in self._sizes.items()
         }
 
@@ -174,6 +179,12 @@ def baseline_policies(folder: Path) -> list[ConstantPolicy | RulePolicy]:
     return [baseline_policy(tuned) for tuned in BaselineSet.model_validate_json(stored).tuned]
 
 
+def planner_policies(folder: Path, config: PlannerConfig = PLANNER) -> list[MpcPolicy]:
+    """Every tuned planner, from the same folder."""
+    stored = BaselineSet.model_validate_json((folder / BASELINES_FILE.name).read_text("utf-8"))
+    return [MpcPolicy(one.action, one.parameters["margin"], config) for one in stored.planners]
+
+
 def frontier_policies(folder: Path) -> list[tuple[str, float, Policy]]:
     """Every point of the tuned baselines' frontiers: baseline, factor on performance, policy."""
     stored = BaselineSet.model_validate_json((folder / BASELINES_FILE.name).read_text("utf-8"))
@@ -210,12 +221,14 @@ def load_policy(
         return LearnedPolicy(load_policy_file(Path(name)))
     data = data or Path(os.environ.get("STRATOFORM_DATA", "data"))
     is_tuned = (data / BASELINES_FILE).is_file()
-    tuned = baseline_policies((data / BASELINES_FILE).parent) if is_tuned else []
-    baselines = {policy.name: policy for policy in tuned}
+    folder = (data / BASELINES_FILE).parent
+    rules = {one.name: one for one in (baseline_policies(folder) if is_tuned else [])}
+    planners = planner_policies(folder) if is_tuned else []
+    baselines: dict[str, Policy] = {**rules, **{one.name: one for one in planners}}
     if name in baselines:
         return baselines[name]
     if name == ClairvoyantPolicy.name and REFERENCE in baselines:
-        return ClairvoyantPolicy(baselines[REFERENCE].action)
+        return ClairvoyantPolicy(rules[REFERENCE].action)
     folder = data / TRAINED_FOLDER
     wanted = f"{name}-seed{'*' if training_seed is None else training_seed}.safetensors"
     files = sorted(folder.glob(wanted), key=lambda file: int(file.stem.rpartition("-seed")[2]))

@@ -6,7 +6,7 @@ environment. Playing policies is `rollout`; dynamics are `marl.cloud`.
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Final, Protocol, cast
@@ -31,6 +31,7 @@ from marl.evaluate.scorers import EpisodeScorer
 from marl.train.env import MakeEnv
 from marl.workload.model import WorkloadModel
 
+ORACLE: Final = "_oracle"  # policies named so are shown the true demand ahead: a bound, no rival
 MIXED: Final = "mixed"  # every kind of demand in turn: what policies are trained and tuned on
 _KNOB_NAMES: Final = {agent: tuple(knob.name for knob in knobs(agent)) for agent in SERVICES}
 
@@ -110,6 +111,12 @@ class ProvisioningWorld:
     def physical(self, actions: Mapping[str, Tensor]) -> dict[str, float]:
         """`<agent>_<knob>` → value in the knob's unit, for one cloud's actions agent → (A_i,)."""
         return physical(actions)
+
+    def seen_by(self, policy_name: str) -> "ProvisioningWorld":
+        """The world as a policy of this name is shown it: forecasts are true for an oracle."""
+        if not policy_name.endswith(ORACLE):
+            return self
+        return replace(self, overrides={**self.overrides, "is_oracle_forecast": True})
 
     def scorer(self, episodes: int, seed: int) -> EpisodeScorer:
         """Scores settings of every kind of rule on the same `episodes` training episodes."""

@@ -26,6 +26,7 @@ TINY = Profile(
     tuning_continued=1,
     frontier_generations=1,
     clairvoyant_iterations=1,
+    mpc_iterations=1,
     tuning_episodes=4,
     evaluation_episodes=8,
     scenarios=["replay", "mixed_burst"],

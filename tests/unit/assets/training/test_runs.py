@@ -79,7 +79,8 @@ def test_nonsense_is_refused():
 def test_every_profile_trains_what_there_is(name):
     runs = training_runs(profile(name))
     assert {run.learner.name for run in runs} <= set(learner_names())
-    assert len(runs) == len(profile(name).training) * profile(name).training_seeds
+    plans, seeds = profile(name).training.values(), profile(name).training_seeds
+    assert len(runs) == sum(plan.seeds or seeds for plan in plans)
 
 
 def test_pupils_wait_for_their_own_teacher_and_for_nobody_else():
@@ -100,3 +101,17 @@ def test_pupils_wait_for_their_own_teacher_and_for_nobody_else():
         [("mappo", 0)],
         [("mappo", 1)],
     ]
+
+
+def test_a_rival_may_have_fewer_seeds_but_no_teacher_fewer_than_its_pupil():
+    plans = {
+        "apg": TrainingPlan(steps=10**6),
+        "apg_oracle": TrainingPlan(learner="apg", steps=10**6, seeds=1),
+    }
+    runs = training_runs(profile_with(plans))
+    assert [(run.policy_name, run.seed) for run in runs] == [
+        ("apg", 0), ("apg", 1), ("apg_oracle", 0),
+    ]  # fmt: skip
+    plans["pupil"] = TrainingPlan(learner="maddpg", steps=10**6, warm_start="apg_oracle")
+    with pytest.raises(ValueError, match="2 seeds and starts from apg_oracle, which has 1"):
+        training_runs(profile_with(plans))

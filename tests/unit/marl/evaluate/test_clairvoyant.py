@@ -60,7 +60,8 @@ def test_the_start_is_among_the_candidates():
     found = plan(env.cloud, env.weather, good.actions, wild)
     assert (found.reward >= good.reward).all()
     held = START[None, :, None].expand(4, -1, 3)
-    reward, _ = judged(env.cloud, env.weather, held, QUICK)
+    begun = initial_state(env.weather.at(0), env.cloud)
+    reward, _ = judged(env.cloud, env.weather, held, QUICK, begun)
     assert torch.equal(good.start_reward, reward)
     none = plan(env.cloud, env.weather, START, QUICK.model_copy(update={"iterations": 0}))
     assert torch.equal(none.reward, reward)
@@ -70,7 +71,8 @@ def test_windows_side_by_side_are_the_whole_episode_where_nothing_is_cut_off():
     env = cloud_env()
     config = PlannerConfig(hold_steps=3, window_steps=12, lookahead_steps=3)
     actions = (START[None, :, None].expand(4, -1, 3) * 0.5).clone().requires_grad_()
-    _, states = judged(env.cloud, env.weather, actions.detach(), config)
+    begun = initial_state(env.weather.at(0), env.cloud)
+    _, states = judged(env.cloud, env.weather, actions.detach(), config, begun)
     rewards = _Windows(env.cloud, env.weather, config).rewards(actions, states)
     assert rewards.shape == (15, 3)
     assert (rewards[12:] == 0).all()  # beyond the end nothing is earned
@@ -86,7 +88,8 @@ def test_windows_begin_at_their_own_steps_and_share_no_gradient():
     env = cloud_env()
     config = PlannerConfig(hold_steps=3, window_steps=3, lookahead_steps=3)
     actions = (START[None, :, None].expand(4, -1, 3) * 0.5).clone().requires_grad_()
-    _, states = judged(env.cloud, env.weather, actions.detach(), config)
+    begun = initial_state(env.weather.at(0), env.cloud)
+    _, states = judged(env.cloud, env.weather, actions.detach(), config, begun)
     assert len(states) == 4
     rewards = _Windows(env.cloud, env.weather, config).rewards(actions, states).unflatten(1, (4, 3))
     for window in range(4):

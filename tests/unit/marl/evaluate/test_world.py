@@ -6,16 +6,20 @@ import pytest
 import torch
 
 from marl.cloud.actions import WIDTH, decode
+from marl.cloud.foresight import FORESIGHT
 from marl.envs import make
 from marl.evaluate.families import family, provisioning_families
 from marl.evaluate.policies import ConstantPolicy, RandomPolicy
 from marl.evaluate.rollout import Labels, play_episodes
 from marl.evaluate.rules import RULES
 from marl.evaluate.scorers import EpisodeScorer
+from marl.evaluate.world import ProvisioningWorld
 from marl.train.env import twin
 from marl.train.smooth_rollout import rollout_of
+from marl.workload.fit import fit
 from marl.workload.generators import MixedGenerator
 from marl.workload.toy import ToyGenerator
+from tests.unit.marl.workload.simulated import simulate
 
 STEPS = 20
 
@@ -135,3 +139,19 @@ def test_an_oracle_environment_shows_agents_the_demand_they_will_meet(is_oracle)
     usual = make(num_envs=3, seed=1, episode_steps=STEPS)
     usual.reset(seed=1)
     assert torch.equal(usual.weather.packed, smooth_weather)
+
+
+def test_an_oracle_is_shown_another_world_in_the_same_weather():
+    demand, marks = simulate(windows=2016)
+    model = fit(demand, marks, source="simulated", is_synthetic=True)
+    world = ProvisioningWorld(model, episode_steps=STEPS)
+    assert world.seen_by("apg") is world
+    made = [one.make_env("mixed", "train")(2, 0) for one in (world, world.seen_by("apg_oracle"))]
+    for env in made:
+        env.reset(seed=0)
+    usual, oracle = (env.weather for env in made)
+    assert torch.equal(usual.packed, oracle.packed)
+    at = FORESIGHT.index("forecast_compute_0")
+    load = oracle.outlook[:, 0] * made[1].reference.peak[0]
+    assert torch.allclose(oracle.told[:STEPS, at], load, rtol=1e-4)
+    assert not torch.allclose(usual.told[:STEPS, at], load, rtol=1e-2)
