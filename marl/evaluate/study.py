@@ -18,7 +18,7 @@ from marl.evaluate.policies import (
     baseline_policies,
     frontier_policies,
 )
-from marl.evaluate.rollout import BLOCK, rollout, trajectory
+from marl.evaluate.rollout import BLOCK, rollout, rollout_together, trajectory
 from marl.train.policy_file import load_policy_file
 
 if TYPE_CHECKING:
@@ -52,12 +52,12 @@ def play(
     Returns:
         The rows of `rollout`, scenarios in the order given, policies within them.
     """
-    frames = [
-        rollout(policy, scenario, "held_out", episodes, seed, world=world, progress=progress)
+    return pl.concat(
+        rollout_together(
+            policies, scenario, "held_out", episodes, seed, world=world, progress=progress
+        )
         for scenario in scenarios
-        for policy in policies
-    ]
-    return pl.concat(frames)
+    )
 
 
 def play_frontiers(
@@ -74,13 +74,22 @@ def play_frontiers(
         The rows of `rollout`, with `family`, the baseline, and `factor`, the point's on the weight
         of performance.
     """
-    frames = [
-        rollout(
-            policy, scenario, "held_out", episodes, seed, world=world, progress=progress
-        ).with_columns(family=pl.lit(family), factor=pl.lit(factor))
-        for family, factor, policy in frontier_policies(baselines)
-    ]
-    return pl.concat(frames)
+    points = frontier_policies(baselines)
+    played = rollout_together(
+        [policy for _, _, policy in points],
+        scenario,
+        "held_out",
+        episodes,
+        seed,
+        world=world,
+        progress=progress,
+    )
+    return pl.concat(  # rows come policy by policy
+        played.slice(at * episodes, episodes).with_columns(
+            family=pl.lit(family), factor=pl.lit(factor)
+        )
+        for at, (family, factor, _) in enumerate(points)
+    )
 
 
 def plan_episodes(

@@ -5,7 +5,15 @@ import pytest
 import torch
 
 from marl.evaluate.policies import ConstantPolicy, RandomPolicy
-from marl.evaluate.rollout import BLOCK, Labels, play_episodes, rollout, trajectory
+from marl.evaluate.rollout import (
+    BLOCK,
+    Labels,
+    play_episodes,
+    play_together,
+    rollout,
+    rollout_together,
+    trajectory,
+)
 from tests.learning.lq_team import LqStep, LqTeam
 from tests.unit.marl.evaluate.worlds import KEEP, LqWorld
 
@@ -107,6 +115,24 @@ def test_progress_and_nonsense():
         play(RandomPolicy(), 0)
     with pytest.raises(ValueError, match=r"made for knobs .*controller_0.* this world has"):
         play(ConstantPolicy("odd", {"controller_0": (0.0, 0.0), "controller_1": (0.0, 0.0)}), 3)
+
+
+def test_a_random_policy_draws_for_a_cloud_whatever_runs_beside_it():
+    few, many = play(RandomPolicy(), 3), play(RandomPolicy(), 100)
+    assert few.equals(many.head(3))
+
+
+def test_policies_played_together_are_played_as_if_alone():
+    together = [RandomPolicy(), ConstantPolicy("keep", KEEP), RandomPolicy()]
+    frame = rollout_together(together, "steady", "held_out", 9, 2, world=LqWorld())
+    alone = [play(policy, 9, seed=2) for policy in together]
+    assert frame.equals(pl.concat(alone))
+    labels = Labels("steady", True, True)
+    make_env = LqWorld().make_env("steady", "held_out")
+    with pytest.raises(ValueError, match="beside itself"):
+        play_together([together[0]] * 2, make_env, 3, 0, labels)
+    with pytest.raises(ValueError, match="no policy"):
+        play_together([], make_env, 3, 0, labels)
 
 
 def test_frames_of_policies_stack():
