@@ -6,7 +6,7 @@ serves everybody. Who plays, and what becomes of the figures, is `marl.evaluate.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, cast
 
 import torch
 from torch import Tensor
@@ -143,6 +143,13 @@ class CloudShare(BatchedEnv):
 
     def _refuse(self) -> NoReturn:
         raise RuntimeError("a share of clouds is for looking: advance the shared clouds together")
+
+
+def share(env: BatchedEnv, copies: int) -> SharedClouds:
+    """The environment's clouds `copies` times: by itself where it knows how (`env.shared`)."""
+    if hasattr(env, "shared"):
+        return cast(SharedClouds, env.shared(copies))
+    return SharedClouds(env, copies)
 
 
 def _repeated(rows: Any, copies: int) -> Tensor:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from marl.envs.batched import BatchedEnv as CloudEnv
-from marl.envs.shared import SharedClouds
+from marl.envs.shared import share
 from marl.evaluate.episode_columns import with_derived
 from marl.evaluate.episode_sums import EpisodeSums
 from marl.train.env import BatchedEnv, MakeEnv
@@ -201,7 +201,7 @@ def _played(
     count = max(1, _TOGETHER // env.num_envs)
     for first in range(0, len(policies), count):
         group = policies[first : first + count]
-        shared = SharedClouds(env, len(group))
+        shared = share(env, len(group))
         begun = {agent: rows.repeat(len(group), 1) for agent, rows in obs.items()}
         yield from _play_block(group, shared, shared.shares, begun, seed)
 
