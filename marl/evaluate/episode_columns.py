@@ -36,9 +36,9 @@ def _slack(resource: str) -> pl.Expr:
 
 # In order: later ones may use earlier ones. `hours` is the episode's length.
 DERIVED: Final[dict[str, pl.Expr]] = {
-    # By purchase: with spot and committed these add up to cost_usd.
-    "cost_on_demand_usd": _c("cost_compute_usd") - _c("cost_spot_usd") - _c("cost_committed_usd"),
-    "cost_other_usd": _c("cost_usd") - _c("cost_compute_usd"),
+    # By purchase: capacity of every service at list price; with spot, committed and traffic it
+    # adds up to cost_usd.
+    "cost_on_demand_usd": _c("cost_capacity_usd") - _c("cost_spot_usd") - _c("cost_committed_usd"),
     "slack": _share(_c("slack_usd"), _c("cost_capacity_usd"), 0.0),
     **{f"slack_{resource}": _slack(resource) for resource in _RESOURCES},
     "slack_vcpu_h": _c("capacity_compute") * _c("hours")

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from marl.evaluate.episode_columns import DERIVED, with_derived
 
 EPISODE = {
-    "steps": 288, "hours": 24.0, "cost_usd": 100.0, "cost_compute_usd": 70.0,
+    "steps": 288, "hours": 24.0, "cost_usd": 100.0, "cost_traffic_usd": 20.0,
     "cost_spot_usd": 10.0, "cost_committed_usd": 25.0, "cost_capacity_usd": 80.0, "slack_usd": 20.0,
     "used_compute": 14_400.0, "capacity_compute": 100.0,
     "requests_served": 864_000.0, "dropped": 96_000.0, "steps_up": 216.0,
@@ -26,9 +26,8 @@ def derived(**changes):
 
 def test_a_day_by_hand():
     row = derived()
-    assert row["cost_on_demand_usd"] == 35.0
-    assert row["cost_other_usd"] == 30.0
-    parts = ("on_demand", "spot", "committed", "other")
+    assert row["cost_on_demand_usd"] == 45.0  # 80 of capacity, 10 spot, 25 committed
+    parts = ("on_demand", "spot", "committed", "traffic")
     assert sum(row[f"cost_{part}_usd"] for part in parts) == row["cost_usd"]
     assert row["slack"] == 0.25  # 20 of 80 USD of capacity bought nothing
     assert row["slack_compute"] == 0.5  # 14,400 of 28,800 vCPU × steps used

@@ -10,6 +10,7 @@ import torch
 from marl.envs import make
 from marl.evaluate.episode_columns import DERIVED
 from marl.evaluate.policies import ConstantPolicy, RandomPolicy
+from marl.evaluate.report.metrics import METRICS
 from marl.evaluate.rollout import Labels, play_episodes, play_together
 from marl.train.seeding import derive_seed
 
@@ -86,9 +87,10 @@ def test_an_episode_by_itself_step_by_step_gives_the_same_row(together):
 def test_what_the_table_says_of_itself_adds_up(together):
     table = together
     assert set(DERIVED) <= set(table.columns)
+    assert {metric.column for metric in METRICS} <= set(table.columns)
     services, purchases = (
         ("compute", "storage", "network", "database"),
-        ("on_demand", "spot", "committed", "other"),
+        ("on_demand", "spot", "committed", "traffic"),
     )
     for parts in (services, purchases):
         added = sum(table[f"cost_{part}_usd"] for part in parts)
