@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from assets.clouds import CloudInputs
 from assets.resources import Profile
-from assets.side_by_side import Say, side_by_side
+from marl.side_by_side import Say, side_by_side
 
 if TYPE_CHECKING:
     import polars as pl

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from assets.clouds import CloudInputs
-from assets.side_by_side import Say, side_by_side
+from marl.side_by_side import Say, side_by_side
 
 if TYPE_CHECKING:
     from marl.train.config import TrainConfig

@@ -1,7 +1,7 @@
 """Long work in parallel: independent parts in as many processes as cores and memory allow.
 
 What a part computes does not depend on what runs beside it. What the parts are belongs to those who
-have them (`assets.training.work`, `assets.evaluation.work`).
+have them.
 """
 
 import os

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from assets.side_by_side import processes, side_by_side
+from marl.side_by_side import processes, side_by_side
 from tests.conftest import REPO
 
 
@@ -56,8 +56,8 @@ def test_never_more_processes_than_parts():
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="looks processes up in /proc")
 def test_workers_of_a_killed_process_end_by_themselves(tmp_path):
     script = (
-        "import tests.unit.assets.test_side_by_side as t\n"
-        "from assets.side_by_side import side_by_side\n"
+        "import tests.unit.marl.test_side_by_side as t\n"
+        "from marl.side_by_side import side_by_side\n"
         "if __name__ == '__main__':\n"
         f"    side_by_side(t.write_down, [r'{tmp_path}/0', r'{tmp_path}/1'], print, 2)\n"
     )
