@@ -30,7 +30,7 @@ def _fairness() -> pl.Expr:
 
 
 def _slack(resource: str) -> pl.Expr:
-    """Relative slack, 1 − Σ used / Σ bought (Rzadca et al. 2020, section 5.1)."""
+    """Relative slack, 1 − Σ used / Σ bought (Rzadca et al., Autopilot, EuroSys 2020)."""
     return 1.0 - _share(_c(f"used_{resource}"), _c(f"capacity_{resource}") * _c("steps"), 1.0)
 
 

@@ -20,8 +20,8 @@ _WEB_COUNTS: Final = ("requests", "requests_served", "dropped", "retries", "cdn_
 _SUMMED: Final = {*_WEB_COUNTS, "changes", "failures", "refusals", "deadline_misses"}
 _BY_REQUESTS: Final = ("slo_attainment", "latency_")  # averaged over requests, not over steps
 
-# A step counts as up while at most this share of the web's requests fails: Google's agreements
-# call it downtime when more than 5 % of requests fail (Cloud Storage SLA, "Error Rate").
+# A step counts as up while at most this share of the web's requests fails: downtime, say Google's
+# agreements on Workspace, is "more than a five percent user error rate".
 DOWN_ABOVE: Final = 0.05
 GAP_ABOVE: Final = 0.01  # of what one service carries and another starves: a dependency is violated
 _USED: Final = ("compute", "storage", "network", "database", "memory")

@@ -13,7 +13,7 @@ import duckdb
 import polars as pl
 
 from marl.features import demand_windows, task_profiles
-from marl.features.dictionary import COLUMNS
+from marl.features.dictionary import COLUMNS, LATER_COLUMNS
 from marl.features.summary import silent
 from marl.files import staged
 from marl.frozen import Frozen
@@ -204,6 +204,6 @@ def _nothing(columns: Mapping[str, str]) -> str:
 def _describe(connection: duckdb.DuckDBPyConnection, view: str) -> None:
     """Put the dictionary's words on the columns, for `duckdb_columns()`."""
     there = {name for (name, *_) in connection.execute(f"DESCRIBE {view}").fetchall()}
-    for column, meaning in COLUMNS.get(view, {}).items():
+    for column, meaning in (COLUMNS | LATER_COLUMNS).get(view, {}).items():
         if column in there:
             connection.execute(f'COMMENT ON COLUMN {view}."{column}" IS {quote(meaning)}')

@@ -7,6 +7,8 @@ schemas. `python -m marl.features.dictionary` prints the page's part.
 import sys
 from typing import Final
 
+from marl.features import episode_dictionary
+
 _TIER = "free, best_effort_batch, mid, production or monitoring; null where the source does not say"
 _CLASS = "0 least to 3 most latency-sensitive; null where the source does not say"
 _SNAPSHOT = "the row describes what already ran when the trace began"
@@ -181,11 +183,16 @@ COLUMNS: Final[dict[str, dict[str, str]]] = {
 }
 
 
+# Tables that other packages make, later than the trace's.
+LATER_COLUMNS: Final = {"evaluation_episodes": episode_dictionary.COLUMNS}
+_SUMMARIES: Final = TABLES | {"evaluation_episodes": episode_dictionary.SUMMARY}
+
+
 def markdown() -> str:
     """The dictionary as Markdown: a heading, a sentence and a table of columns per table."""
     lines = []
-    for table, columns in COLUMNS.items():
-        lines += [f"### `{table}`", "", TABLES[table], "", "| column | meaning |", "|---|---|"]
+    for table, columns in (COLUMNS | LATER_COLUMNS).items():
+        lines += [f"### `{table}`", "", _SUMMARIES[table], "", "| column | meaning |", "|---|---|"]
         lines += [f"| `{column}` | {meaning} |" for column, meaning in columns.items()]
         lines.append("")
     return "\n".join(lines)
