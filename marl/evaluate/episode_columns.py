@@ -26,12 +26,14 @@ def _fairness() -> pl.Expr:
     total = pl.sum_horizontal(levels)
     squares = pl.sum_horizontal([level**2 for level in levels])
     count = pl.sum_horizontal([(_c(f"due_{name}") > 0).cast(pl.Float64) for name in _CLASSES])
-    return _share(total**2, count * squares, 1.0)
+    return _share(total**2, count * squares, 1.0).clip(0.0, 1.0)
 
 
 def _slack(resource: str) -> pl.Expr:
     """Relative slack, 1 − Σ used / Σ bought (Rzadca et al., Autopilot, EuroSys 2020)."""
-    return 1.0 - _share(_c(f"used_{resource}"), _c(f"capacity_{resource}") * _c("steps"), 1.0)
+    bought = _c(f"capacity_{resource}") * _c("steps")
+    # Clipped here and below: by float32's rounding a hair more than everything may be used.
+    return (1.0 - _share(_c(f"used_{resource}"), bought, 1.0)).clip(0.0, 1.0)
 
 
 # In order: later ones may use earlier ones. `hours` is the episode's length.
@@ -49,7 +51,9 @@ DERIVED: Final[dict[str, pl.Expr]] = {
     "done_batch_vcpu_h": _c("work_done_batch") * _c("hours") / _c("steps"),
     "done_ml_vcpu_h": _c("work_done_ml") * _c("hours") / _c("steps"),
     **{
-        f"service_level_{name}": 1.0 - _share(_c(f"late_{name}"), _c(f"due_{name}"), 0.0)
+        f"service_level_{name}": (1.0 - _share(_c(f"late_{name}"), _c(f"due_{name}"), 0.0)).clip(
+            0.0, 1.0
+        )
         for name in _CLASSES
     },
     "deadline_miss_share": _share(

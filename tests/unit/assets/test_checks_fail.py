@@ -50,8 +50,16 @@ GOOD = {
                        "date": "2026-07-30"} for i in range(20)],
     "evaluation_episodes": {"policy": "p", "scenario": "s", "training_seed": 0, "episode": 0,
                             "reward": -0.1, "cost_usd": 1.0, "slo_attainment": 0.9,
-                            "is_held_out": True, "waste": 0.1, "latency_p95_ms": 1.0,
-                            "carbon_gco2": 1.0, "dropped": 0.0, "changes": 0.0},
+                            "is_held_out": True, "waste": 0.1, "latency_p50_ms": 1.0,
+                            "latency_p95_ms": 2.0, "latency_p99_ms": 3.0, "carbon_gco2": 1.0,
+                            "dropped": 0.0, "changes": 0.0, "slack": 0.1, "availability": 1.0,
+                            "up_share": 1.0, "fairness": 1.0, "preemption_survival": 0.5,
+                            "service_level_web": 0.9, "service_level_batch": 1.0,
+                            "service_level_ml": 1.0, "over_budget_share": 0.0,
+                            "violation_share": 0.1, "cost_spot_usd": 0.1,
+                            "cost_committed_usd": 0.2, "cost_capacity_usd": 0.9,
+                            "slack_usd": 0.1, "requests_served": 5.0, "preemptions": 2.0,
+                            "preemptions_survived": 1.0, "refusals": 0.0},
 }  # fmt: skip
 SUITES = {**TRACES, **FEATURES, **WORKLOAD, **TRAINING, **EVALUATION}
 SCHEMAS = {**TABLES, "demand_windows": demand_windows.SCHEMA, "task_profiles": task_profiles.SCHEMA}
@@ -80,6 +88,10 @@ BAD = [
     ("price_catalog", "date", "yesterday"),
     ("evaluation_episodes", "slo_attainment", 1.2), ("evaluation_episodes", "reward", None),
     ("evaluation_episodes", "is_held_out", False), ("evaluation_episodes", "cost_usd", -3.0),
+    ("evaluation_episodes", "fairness", 1.1), ("evaluation_episodes", "availability", -0.1),
+    ("evaluation_episodes", "latency_p99_ms", 1.5), ("evaluation_episodes", "slack_usd", 0.95),
+    ("evaluation_episodes", "preemptions_survived", 3.0),
+    ("evaluation_episodes", "service_level_ml", 1.01),
 ]  # fmt: skip
 
 
