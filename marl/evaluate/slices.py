@@ -8,6 +8,7 @@ network does, not how often the cloud is in that corner. Drawing belongs to `rep
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -104,8 +105,8 @@ def reference_observation(
         raise RuntimeError(f"an episode did not end within {_LONGEST} steps")
     rows = []
     for agent in env.agents:
-        values = torch.cat(seen[agent]).to(torch.float64).numpy()
-        lo, median, hi = np.quantile(values, [_RANGE[0], 0.5, _RANGE[1]], axis=0)
+        table = torch.cat(seen[agent]).to(torch.float64).numpy()
+        lo, median, hi = np.quantile(table, [_RANGE[0], 0.5, _RANGE[1]], axis=0)
         rows.append(
             pl.DataFrame(
                 {"agent": agent, "field": names[agent], "median": median, "lo": lo, "hi": hi}
@@ -130,6 +131,41 @@ def slices_of(stages: Mapping[str, "StoredPolicy"], observation: pl.DataFrame) -
         _refuse_other_inputs(stored, observation)
     last = list(stages.values())[-1]
     return [_slice(stages, last, agent, observation) for agent in last.card.agents]
+
+
+def stored_slices(trained: Path, observation: Path, policy: str) -> list[Slice]:
+    """`slices_of` the first training run of a policy of the lineage, with its snapshots.
+
+    Args:
+        trained: folder of the asset `trained_policies`.
+        observation: the file `OBSERVATION_FILE` beside the episodes.
+        policy: its name.
+
+    Returns:
+        No slice where the observation was not stored (evaluations before this existed).
+
+    Raises:
+        FileNotFoundError: there is no such policy.
+    """
+    from marl.train.policy_file import load_policy_file
+    from marl.train.snapshots import FOLDER, SHARES, snapshot_name
+
+    if not observation.is_file():
+        return []
+    files = sorted(trained.glob(f"{policy}-seed*.safetensors"), key=_training_seed)
+    if not files:
+        raise FileNotFoundError(f"no policy {policy!r} in {trained}")
+    paths = {
+        f"{share:.0%}" if share else "start": trained / FOLDER / f"{policy}-{snapshot_name(share)}"
+        for share in SHARES
+    }
+    paths = {stage: path for stage, path in paths.items() if path.is_file()} | {"end": files[0]}
+    stages = {stage: load_policy_file(path) for stage, path in paths.items()}
+    return slices_of(stages, pl.read_parquet(observation))
+
+
+def _training_seed(path: Path) -> int:
+    return int(path.stem.rpartition("-seed")[2])
 
 
 def _slice(

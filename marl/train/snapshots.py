@@ -46,4 +46,9 @@ def take_snapshots(run: Run, folder: Path) -> list[Path]:
 
 def snapshot_path(folder: Path, share: float) -> Path:
     """Where the snapshot at this share of a run in `folder` lies, made or not."""
-    return folder / FOLDER / f"{round(100 * share):03d}.safetensors"
+    return folder / FOLDER / snapshot_name(share)
+
+
+def snapshot_name(share: float) -> str:
+    """File name of the snapshot at this share: its per cent."""
+    return f"{round(100 * share):03d}.safetensors"

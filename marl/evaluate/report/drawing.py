@@ -6,6 +6,7 @@ picture shows belongs to `pictures` (and to whoever else draws for a report).
 """
 
 import io
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -15,7 +16,7 @@ PALETTE: Final = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E0
 INK: Final = "#7a828c"  # mid grey: enough contrast on both backgrounds
 WIDTH: Final = 6.4  # inches; at 10 points a phone's screen shows it whole and legible
 _SALT: Final = "stratoform"
-_STYLE: Final[dict[str, Any]] = {
+_STYLE: Final[Any] = {
     "svg.hashsalt": _SALT,
     "svg.fonttype": "path",
     "font.size": 10.0,
@@ -85,6 +86,16 @@ def to_svg(figure: Any) -> str:
         figure.savefig(stream, format="svg", metadata={"Date": None}, transparent=True)
     text = stream.getvalue()
     return text[text.index("<svg") :]
+
+
+def own_ids(svg: str, name: str) -> str:
+    """The markup with its ids begun by `name`, so that pictures on one page do not share any.
+
+    Ids that nothing in the picture refers to are left out.
+    """
+    used = set(re.findall(r'(?:href="#|url\(#)([^")]+)', svg))
+    svg = re.sub(r' id="([^"]+)"', lambda m: f' id="{name}-{m[1]}"' if m[1] in used else "", svg)
+    return re.sub(r'(href="#|url\(#)', rf"\g<1>{name}-", svg)
 
 
 def add_legend(axis: Any, **kwargs: Any) -> None:
