@@ -112,11 +112,11 @@ def _margin_part(
     from marl.evaluate.mpc import MpcPolicy, planner
     from marl.evaluate.policies import REFERENCE
     from marl.evaluate.rollout import rollout
-    from marl.evaluate.world import MIXED
+    from marl.evaluate.world import TRAINING
 
     policy = MpcPolicy(found.actions()[REFERENCE], margin, planner(iterations))
     episodes, seed = scored
-    played = rollout(policy, MIXED, "train", episodes, seed, world=clouds.world(), progress=say)
+    played = rollout(policy, TRAINING, "train", episodes, seed, world=clouds.world(), progress=say)
     reward, performance = (
         float(played[name].to_numpy().mean()) for name in ("reward", "reward_performance")
     )

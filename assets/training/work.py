@@ -84,7 +84,7 @@ def _train_chain(
     """Runs one after another, each pupil from its teacher's file."""
     from marl.evaluate.baselines import BaselineSet
     from marl.evaluate.policies import BASELINES_FILE, REFERENCE
-    from marl.evaluate.world import MIXED
+    from marl.evaluate.world import TRAINING
     from marl.train.loop import train
     from marl.train.tensorboard_tracker import TensorBoardTracker
     from marl.train.tracking import MlflowTracker, Trackers
@@ -97,7 +97,7 @@ def _train_chain(
         teacher = results.get(config.warm_start)
         results[config.policy_name] = train(
             config,
-            world.seen_by(config.policy_name).make_env(MIXED, "train"),
+            world.seen_by(config.policy_name).make_env(TRAINING, "train"),
             rule,
             inputs.checkpoints,
             inputs_hash=inputs.inputs_hash,

@@ -35,6 +35,7 @@ class Scenario:
         events: on top of the demand.
         overrides: fields of `marl.cloud.config.CloudConfig`.
         difficulty: place in the order, 1 the easiest; no two are equal.
+        also: further mixes, taken in turn with `mix`; those the workload cannot show are left out.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Scenario:
     events: tuple[EventConfig, ...] = ()
     overrides: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     difficulty: int = 0
+    also: tuple[Mapping[str, float], ...] = ()
 
 
 # No trouble at all. Spot markets always have shocks in the model; here next to none.
@@ -265,9 +267,16 @@ ROWS: Final[tuple[Scenario, ...]] = (
     ),
     Scenario(
         "mixed",
-        "Every kind of demand in turn, the kind not told: what policies are trained and tuned on",
+        "Every kind of demand in turn, the kind not told",
         "tell from what is seen which demand it is",
         "mixed",
+    ),
+    Scenario(
+        "varied",
+        "Every kind of demand in every mix of classes: what policies are trained and tuned on",
+        "tell from what is seen which workload it is, and serve it in its own way",
+        "mixed",
+        also=(_WEB, _BATCH, _ML),
     ),
     Scenario(
         "everything_at_once",

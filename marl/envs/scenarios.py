@@ -102,18 +102,29 @@ def _fitted(scenario: Scenario, model: WorkloadModel, split: Split) -> DemandGen
     ncu = {
         name: model.classes[name].cpu_ncu.mean if name in model.classes else 0.0 for name in CLASSES
     }
-    mix = mix_factors(scenario.mix, ncu)
     kinds = KINDS if scenario.demand == "mixed" else (scenario.demand,)
-    parts = [make_generator(model, kind, split, mix, is_wrapped=True) for kind in kinds]
+    parts = [
+        make_generator(model, kind, split, mix, is_wrapped=True)
+        for mix in _mixes(scenario, ncu)
+        for kind in kinds
+    ]
     return parts[0] if len(parts) == 1 else MixedGenerator(parts)
 
 
 def _toy(scenario: Scenario) -> DemandGenerator:
-    mix = mix_factors(scenario.mix, TOY_SHARES)
+    mixes = _mixes(scenario, TOY_SHARES)
     if scenario.demand == "mixed":
-        return MixedGenerator([ToyGenerator(kind=kind, mix=mix) for kind in TOY_KINDS])
+        return MixedGenerator(
+            [ToyGenerator(kind=kind, mix=mix) for mix in mixes for kind in TOY_KINDS]
+        )
     kind: ToyKind = "burst" if scenario.demand == "replay" else scenario.demand
-    return ToyGenerator(kind=kind, mix=mix)
+    return ToyGenerator(kind=kind, mix=mixes[0])
+
+
+def _mixes(scenario: Scenario, mean_vcpu: Mapping[str, float]) -> list[dict[str, float] | None]:
+    """Factors of the scenario's own mix, and of the further ones that the workload can show."""
+    shown = [mix for mix in scenario.also if all(mean_vcpu[name] > 0 for name in mix)]
+    return [mix_factors(mix, mean_vcpu) for mix in (scenario.mix, *shown)]
 
 
 def scenarios_table() -> str:
@@ -124,14 +135,15 @@ def scenarios_table() -> str:
         "|---|---|---|---|---|---|---|---|",
     ]
     for one in by_difficulty():
-        mix = ", ".join(f"{name} {share:.0%}" for name, share in (one.mix or {}).items())
+        mixes = [one.mix or {}, *one.also]
+        told = [", ".join(f"{name} {share:.0%}" for name, share in mix.items()) for mix in mixes]
         cells = (
             str(one.difficulty),
             f"`{one.name}`",
             one.summary,
             one.teaches,
             one.demand,
-            mix or "as in the workload",
+            "; ".join(mix or "as in the workload" for mix in told),
             ", ".join(f"{event.name} {event.per_day:g}/day" for event in one.events) or "–",
             ", ".join(f"`{key}={value:g}`" for key, value in one.overrides.items()) or "–",
         )

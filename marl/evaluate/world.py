@@ -32,7 +32,8 @@ from marl.train.env import MakeEnv
 from marl.workload.model import WorkloadModel
 
 ORACLE: Final = "_oracle"  # policies named so are shown the true demand ahead: a bound, no rival
-MIXED: Final = "mixed"  # every kind of demand in turn: what policies are trained and tuned on
+MIXED: Final = "mixed"  # every kind of demand in turn: the scale of demand is taken from it
+TRAINING: Final = "varied"  # what policies are trained and tuned on: every demand in every mix
 _KNOB_NAMES: Final = {agent: tuple(knob.name for knob in knobs(agent)) for agent in SERVICES}
 
 
@@ -120,7 +121,7 @@ class ProvisioningWorld:
 
     def scorer(self, episodes: int, seed: int) -> EpisodeScorer:
         """Scores settings of every kind of rule on the same `episodes` training episodes."""
-        return EpisodeScorer(cast(BatchedEnv, self.make_env(MIXED, "train")(episodes, seed)), seed)
+        return EpisodeScorer(cast(BatchedEnv, self.make_env(TRAINING, "train")(episodes, seed)), seed)
 
     def _cloud(self, one: Scenario) -> Cloud:
         return self._make(one, self.reference).cloud

@@ -49,7 +49,7 @@ def model():
 
 def test_every_scenario_is_there_once_and_in_a_strict_order():
     wanted = {f"{w}_{k}" for w in WORKLOADS for k in ("steady", "burst", "cyclical")}
-    wanted |= {*TROUBLE, "calm", "everything_at_once", "replay", "mixed"}
+    wanted |= {*TROUBLE, "calm", "everything_at_once", "replay", "mixed", "varied"}
     assert set(SCENARIOS) == wanted
     order = by_difficulty()
     assert [one.difficulty for one in order] == list(range(1, len(wanted) + 1))
@@ -153,3 +153,25 @@ def test_the_page_shows_the_table_of_the_code():
     assert page.endswith("\n\n" + table)
     assert table.count("\n") == 2 + len(SCENARIOS)
     assert all(f"| `{name}` |" in table for name in SCENARIOS)
+
+
+def test_varied_demand_takes_every_kind_in_every_mix_in_turn(model):
+    generator = generator_for(scenario("varied"), model, "train")
+    batch = generator.sample(16, 40, rng())
+    compute = batch.values[..., CPU].sum(1)  # (16, classes)
+    shares = compute / compute.sum(1, keepdims=True)
+    leading = shares.reshape(4, 4, 3).mean(1)  # mix by mix, over the four kinds
+    own = [CLASSES.index(name) for name in ("web", "batch", "ml")]
+    for mix, at in enumerate(own, start=1):
+        assert leading[mix].argmax() == at
+        assert leading[mix, at] > 0.75
+    assert leading[0].max() < 0.75
+
+
+def test_a_mix_that_the_workload_cannot_show_is_left_out_of_varied_demand(model):
+    without = {n: c for n, c in model.classes.items() if n != "ml"}
+    poorer = model.model_copy(update={"classes": without})
+    generator = generator_for(scenario("varied"), poorer, "train")
+    assert len(generator._parts) == 4
+    with pytest.raises(ValueError, match="shows no demand of ml"):
+        generator_for(scenario("ml_steady"), poorer, "train")
