@@ -48,6 +48,7 @@ def build_content(inputs: ReportInputs) -> dict[str, Any]:
     gap, equal_slo = gap_rows(inputs, main), equal_slo_rows(inputs, cast.policies)
     certainty = certainty_rows(inputs, numbers, cast, gap)
     strongest = against_strongest(inputs, numbers, cast)
+    robustness = _robustness(inputs, cast)
     return {
         "schema_version": SCHEMA_VERSION,
         "is_synthetic": inputs.is_synthetic,
@@ -66,7 +67,9 @@ def build_content(inputs: ReportInputs) -> dict[str, Any]:
         "scenarios": numbers.scenarios,
         "headline": headline(numbers, cast, strongest),
         "verdict": verdict(numbers, cast, strongest, equal_slo),
-        "at_a_glance": at_a_glance(inputs, numbers, cast, counts, certainty, strongest, equal_slo),
+        "at_a_glance": at_a_glance(
+            inputs, numbers, cast, counts, certainty, strongest, equal_slo, robustness
+        ),
         "table": [metric_row(one, main, cast.policies, numbers, reference) for one in shown],
         "certainty": certainty,
         "against_strongest": strongest,
@@ -79,7 +82,7 @@ def build_content(inputs: ReportInputs) -> dict[str, Any]:
         "cost_by_service": cost_by_service(numbers, cast),
         "cost_by_purchase": cost_by_purchase(numbers, cast),
         "slices": _slices(inputs),
-        "robustness": _robustness(inputs, cast),
+        "robustness": robustness,
         "counts": counts,
         "baselines": dict(inputs.baselines),
         "workload": dict(inputs.workload),
@@ -125,10 +128,14 @@ def _robustness(inputs: ReportInputs, cast: Cast) -> list[dict[str, Any]]:
         return []
     order = {name: i for i, name in enumerate(cast.policies)}
     rows = inputs.robustness.to_dicts()
-    return sorted(
-        rows,
-        key=lambda row: (row["perturbation"], row["severity"], order.get(row["policy"], 99)),
-    )
+    kinds = list(dict.fromkeys(row["perturbation"] for row in rows))
+    last = len(order)
+
+    def place(row: dict[str, Any]) -> tuple[int, float, int]:
+        kind = kinds.index(row["perturbation"])
+        return (kind, row["severity"], order.get(row["policy"], last))
+
+    return sorted(rows, key=place)
 
 
 def _counts(episodes: pl.DataFrame) -> dict[str, int]:

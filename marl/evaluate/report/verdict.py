@@ -102,6 +102,7 @@ def at_a_glance(
     certainty: Sequence[Mapping[str, Any]],
     strongest: Sequence[Mapping[str, Any]],
     equal_slo: Sequence[Mapping[str, Any]],
+    robustness: Sequence[Mapping[str, Any]],
 ) -> list[dict[str, str]]:
     """Question and answer: what was compared, on what, how much better, how sure, where not."""
     told = {
@@ -112,7 +113,8 @@ def at_a_glance(
         told |= _how_much(numbers, cast, certainty)
         told |= _at_equal_slo(cast, equal_slo)
         told |= _how_sure(cast, certainty)
-        told |= _everywhere(cast, numbers, strongest)
+        told |= _everywhere(cast, strongest)
+        told |= _disturbed(cast, robustness)
     return [{"question": question, "answer": answer} for question, answer in told.items()]
 
 
@@ -192,9 +194,7 @@ def _how_sure(cast: Cast, certainty: Sequence[Mapping[str, Any]]) -> dict[str, s
     return {}
 
 
-def _everywhere(
-    cast: Cast, numbers: Numbers, strongest: Sequence[Mapping[str, Any]]
-) -> dict[str, str]:
+def _everywhere(cast: Cast, strongest: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     rows = [row for row in strongest if row["policy"] == cast.best]
     if not rows:
         return {}
@@ -205,3 +205,16 @@ def _everywhere(
     told += f"; worse in {', '.join(worse)}" if worse else "; worse in none"
     told += f"; not shown either way in {', '.join(unsure)}" if unsure else ""
     return {"Against the strongest tuned baseline of each scenario": f"{told}."}
+
+
+def _disturbed(cast: Cast, robustness: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    rows = [row for row in robustness if row["policy"] == cast.best and row["severity"] > 0]
+    rows = [row for row in rows if row["difference"] is not None]
+    if not rows:
+        return {}
+    better = [row for row in rows if row["is_significant"] and row["difference"] > 0]
+    worse = [row for row in rows if row["is_significant"] and row["difference"] < 0]
+    kinds = dict.fromkeys(row["perturbation"].replace("_", " ") for row in worse)
+    told = f"Better than the best rule at {len(better)} of {len(rows)} severities of perturbations"
+    told += f"; worse at {len(worse)} ({', '.join(kinds)})" if worse else "; worse at none"
+    return {"When the world is disturbed": f"{told}."}

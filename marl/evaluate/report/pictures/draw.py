@@ -11,6 +11,7 @@ from marl.evaluate.report.pictures.money import draw_bill, draw_trade_offs
 from marl.evaluate.report.pictures.outcome import draw_forest, draw_profile, draw_scenarios
 from marl.evaluate.report.pictures.robustness import draw_degradation
 from marl.evaluate.report.pictures.slices import draw_boundaries, draw_evolution
+from marl.evaluate.robustness.pictures import recovery
 
 
 def draw_all(inputs: ReportInputs, content: Mapping[str, Any]) -> list[Picture]:
@@ -33,6 +34,8 @@ def draw_all(inputs: ReportInputs, content: Mapping[str, Any]) -> list[Picture]:
             pictures.append(draw_evolution(inputs.slices, content))
     if content["robustness"]:
         pictures.append(draw_degradation(content))
+        if inputs.robustness["recovery_steps"].count():
+            pictures.append(recovery(inputs.robustness))
     if inputs.trajectories:
         pictures += [draw_capacity(inputs, content), draw_outcome(inputs, content)]
     return pictures

@@ -14,7 +14,7 @@ from tests.unit.marl.evaluate.report import frames
 
 KNOWN = ("replay", "mixed")
 PICTURES = ("scenarios", "forest", "profile", "trade_offs", "bill", "learning", "boundaries")
-PICTURES += ("evolution", "degradation", "episode_capacity", "episode_outcome")
+PICTURES += ("evolution", "degradation", "recovery", "episode_capacity", "episode_outcome")
 
 
 @pytest.fixture(scope="module")
@@ -258,3 +258,19 @@ def test_what_cannot_be_shown_is_said(inputs, content):
     assert any("What the policy decides is not shown" in note for note in content["notes"])
     one = replace(inputs, slices=frames.slices("maddpg", ("end",)))
     assert any("No snapshots of training" in note for note in build_content(one)["notes"])
+
+
+def test_disturbed_worlds_are_counted_for_the_best_learner(whole):
+    kinds = pl.col("perturbation") == "perturbation_1"
+    harmed = whole.robustness.with_columns(
+        difference=pl.when(kinds & (pl.col("policy") == "maddpg"))
+        .then(-0.01)
+        .otherwise(pl.col("difference"))
+    )
+    rows = build_content(replace(whole, robustness=harmed, slices=()))["at_a_glance"]
+    (told,) = [row["answer"] for row in rows if row["question"] == "When the world is disturbed"]
+    # Three perturbations at one severity each beside none; one of them harms.
+    assert told == (
+        "Better than the best rule at 2 of 3 severities of perturbations; worse at 1 "
+        "(perturbation 1)."
+    )
