@@ -114,12 +114,16 @@ def eval_report(
     store: Store,
 ) -> Path:
     """Lay out what the episodes show, and let SQL see them too."""
+    from dataclasses import replace
+
     import polars as pl
 
     from marl.evaluate.baselines import BaselineSet
     from marl.evaluate.policies import BASELINES_FILE, REFERENCE
-    from marl.evaluate.report.content import ReportInputs
+    from marl.evaluate.report.content import best_policy
+    from marl.evaluate.report.inputs import ReportInputs
     from marl.evaluate.report.page import write_report
+    from marl.evaluate.slices import OBSERVATION_FILE, stored_slices
     from marl.features.cache import build_cache
     from marl.workload.model import WorkloadModel
 
@@ -127,30 +131,30 @@ def eval_report(
     tuned = BaselineSet.model_validate_json((baseline_policies / BASELINES_FILE.name).read_text())
     goodness = json.loads((workload_report / "report.json").read_text())["goodness"]
     steps = pl.read_parquet(evaluation_episodes / "trajectories.parquet")
-    into = store.staging("eval_report")
-    content = write_report(
-        ReportInputs(
-            episodes=pl.read_parquet(evaluation_episodes / "rows" / "*.parquet"),
-            comparisons=pl.read_parquet(evaluation_episodes / "comparisons.parquet"),
-            trajectories={str(name): part for (name,), part in steps.group_by("policy")},
-            learning=pl.read_parquet(trained_policies / "learning.parquet"),
-            frontier=pl.read_parquet(evaluation_episodes / "frontier.parquet"),
-            savings=pl.read_parquet(evaluation_episodes / "savings.parquet"),
-            gap=pl.read_parquet(evaluation_episodes / "gap.parquet"),
-            trace=provenance.trace or {},
-            profile=provenance.config["settings"]["profile"],
-            reference=REFERENCE,
-            code_version=provenance.code_version,
-            config_hash=provenance.config_hash,
-            is_synthetic=provenance.is_synthetic,
-            baselines=_how_tuned(
-                tuned, provenance.config["settings"]["profile"]["tuning_episodes"]
-            ),
-            workload=_how_good(goodness),
-            notes=WorkloadModel.load(workload_model).notes,
-        ),
-        into,
+    inputs = ReportInputs(
+        episodes=pl.read_parquet(evaluation_episodes / "rows" / "*.parquet"),
+        comparisons=pl.read_parquet(evaluation_episodes / "comparisons.parquet"),
+        trajectories={str(name): part for (name,), part in steps.group_by("policy")},
+        learning=pl.read_parquet(trained_policies / "learning.parquet"),
+        frontier=pl.read_parquet(evaluation_episodes / "frontier.parquet"),
+        savings=pl.read_parquet(evaluation_episodes / "savings.parquet"),
+        gap=pl.read_parquet(evaluation_episodes / "gap.parquet"),
+        trace=provenance.trace or {},
+        profile=provenance.config["settings"]["profile"],
+        reference=REFERENCE,
+        code_version=provenance.code_version,
+        config_hash=provenance.config_hash,
+        is_synthetic=provenance.is_synthetic,
+        baselines=_how_tuned(tuned, provenance.config["settings"]["profile"]["tuning_episodes"]),
+        workload=_how_good(goodness),
+        notes=WorkloadModel.load(workload_model).notes,
     )
+    best = best_policy(inputs)
+    if best is not None:
+        observation = evaluation_episodes / OBSERVATION_FILE
+        inputs = replace(inputs, slices=stored_slices(trained_policies, observation, best))
+    into = store.staging("eval_report")
+    content = write_report(inputs, into)
     build_cache(store.path, store.path / "cache.duckdb")  # the episodes become a view
     context.add_output_metadata(
         {
