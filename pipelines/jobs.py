@@ -12,7 +12,8 @@ lineage = dg.define_asset_job(
 retrain = dg.define_asset_job(
     "retrain",
     selection=dg.AssetSelection.assets("workload_model").downstream(),
-    description="Fit, train, evaluate and plan again from the tables already in the store.",
+    description="Fit, train and evaluate again from the tables already in the store; promote the "
+    "new policy where it is shown to be better than the champion; plan for the one in service.",
 )
 evaluate = dg.define_asset_job(
     "evaluate",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from assets.clouds import CloudInputs
+from assets.evaluation.promotion import champion_policy as champion_policy
 from assets.progress import reporter
 from assets.provenance import Provenance
 from assets.resources import Profile

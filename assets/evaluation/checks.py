@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import polars as pl
 
+from assets.evaluation.promotion_checks import PROMOTION_CHECKS
 from assets.evaluation.suites import SUITES
 from assets.evaluation.viewer_checks import VIEWER_CHECKS
 from assets.quality.checks import fact_check, suite_check
@@ -99,5 +100,6 @@ CHECKS: Final = [
         report_is_complete,
         description="HTML, Markdown and JSON; offline; marked when synthetic.",
     ),
+    *PROMOTION_CHECKS,
     *VIEWER_CHECKS,
 ]

@@ -1,4 +1,4 @@
-"""trained_policies, eval_report → provisioning_plan → terraform_artifacts. HCL is `marl.gcp`'s."""
+"""champion_policy → provisioning_plan → terraform_artifacts. HCL is `marl.gcp`'s."""
 
 import shutil
 from pathlib import Path
@@ -13,34 +13,28 @@ MODULE = "module"  # folder of the HCL inside terraform_artifacts
 
 
 @dg.asset(
-    description="What the chosen policy would provision for the busiest held-out day: sizes, "
-    "estimate and reasons. The best learned policy is chosen if it is significantly better than "
-    "the tuned reactive rule, otherwise that rule."
+    description="What the policy in service would provision for the busiest held-out day: sizes, "
+    "estimate and reasons."
 )
 def provisioning_plan(
     context: dg.AssetExecutionContext,
     workload_model: Path,
     price_catalog: Path,
-    trained_policies: Path,
-    baseline_policies: Path,
-    eval_report: Path,
+    champion_policy: Path,
     profile: Profile,
     store: Store,
 ) -> Path:
     """Size every resource from what the policy held."""
-    import json
-
     from marl.cloud.config import CloudConfig
+    from marl.evaluate.promotion.champion import load_champion
     from marl.evaluate.rollout import trajectory
-    from marl.evaluate.study import busiest_episode, choose, load_policies
+    from marl.evaluate.study import busiest_episode
     from marl.files import write_json
     from marl.gcp.planning import Setting, plan_from_trajectory
 
     world = CloudInputs(workload_model, price_catalog, profile.episode_steps).world()
-    report = json.loads((eval_report / "report.json").read_text(encoding="utf-8"))
-    policies = load_policies(trained_policies, baseline_policies)
-    policy, why = choose(policies, report)
-    scenario = report["main_scenario"]
+    policy, decision = load_champion(champion_policy)
+    scenario, why = decision.main_scenario, decision.choice
     episode = busiest_episode(policy, world, scenario, profile.evaluation_episodes, profile.seed)
     steps = trajectory(policy, scenario, "held_out", episode, profile.seed, world=world)
     setting = Setting(

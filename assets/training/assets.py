@@ -72,7 +72,7 @@ def trained_policies(
         if config.seed == profile.seed:  # how a policy came to be is shown for the first seed
             for path in sorted(result.policy_path.parent.glob(f"{SNAPSHOTS}/*.safetensors")):
                 shutil.copyfile(path, into / SNAPSHOTS / f"{name}-{path.name}")
-        register_policy(store.path / "mlflow", f"stratoform-{name}", result.run_id)
+        register_policy(store.path / "mlflow", name, result.run_id, result.summary.policy_sha256)
         curves += [
             {"policy": name, "training_seed": config.seed, "is_kept": point == result.summary.best}
             | point.model_dump()

@@ -3,9 +3,9 @@
 Playing is `rollout`'s, comparing `statistics`', laying out `report`'s.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import polars as pl
 
@@ -119,32 +119,6 @@ def tell_episode(
         for policy in first.values()
         if policy.name != RandomPolicy.name
     )
-
-
-def choose(policies: Sequence[Policy], report: Mapping[str, Any]) -> tuple[Policy, str]:
-    """The policy to act on, and why: the best learned one if it is shown to be better.
-
-    Args:
-        policies: those evaluated.
-        report: content of report.json (`marl.evaluate.report.content`).
-
-    Returns:
-        The first training run of the best learned policy where its composite objective is
-        significantly above the reference's in the main scenario; the reference otherwise.
-    """
-    by_name: dict[str, Policy] = {}
-    for policy in policies:
-        by_name.setdefault(policy.name, policy)
-    reference, best = report["reference"], report["best_policy"]
-    (reward,) = [row for row in report["table"] if row["metric"] == "reward"]
-    cells = {cell["policy"]: cell for cell in reward["cells"]}
-    if best is None:
-        return by_name[reference], f"{reference}: no policy was trained."
-    cell = cells[best]
-    told = f"difference of the composite objective to {reference} {cell['interval']}"
-    if cell["is_significant"] and cell["is_better"]:
-        return by_name[best], f"{best}: significantly better than {reference} ({told})."
-    return by_name[reference], f"{reference}: {best} was not shown to be better ({told})."
 
 
 def busiest_episode(policy: Policy, world: "World", scenario: str, episodes: int, seed: int) -> int:

@@ -7,9 +7,13 @@ TensorBoard is `tensorboard_tracker`'s.
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 _METRICS_PER_CALL = 1000  # MLflow refuses more in one log_batch
+_MODELS: Final = "stratoform-"  # what names of registered models begin with
+_SHA256: Final = "policy_sha256"  # tag of a registered version
+CANDIDATE: Final = "candidate"  # alias: what training registered last ("latest" is MLflow's own)
+CHAMPION_ALIAS: Final = "champion"  # alias: what is in service
 
 
 class Tracker(Protocol):
@@ -193,17 +197,32 @@ def mlflow_client(root: Path) -> Any:
     return MlflowClient(f"sqlite:///{(root / 'mlflow.db').resolve()}")
 
 
-def register_policy(root: Path, name: str, run_id: str, alias: str = "champion") -> int:
-    """Make a run's `policy` folder a version of the model `name`, and point `alias` at it.
+def model_name(policy: str) -> str:
+    """The registered model that versions of a policy belong to."""
+    return f"{_MODELS}{policy}"
 
-    A run that is a version already is not registered again, so repeating is harmless.
+
+def register_policy(
+    root: Path, policy: str, run_id: str, sha256: str, *, alias: str = CANDIDATE
+) -> int:
+    """Make a run's `policy` folder a version of its model, and point `alias` at it.
+
+    A run that is a version already is not registered again, so repeating is harmless. Training
+    says what is newest; which version is in service is `PolicyRegistry.crown`'s.
+
+    Args:
+        root: folder of `mlflow.db`.
+        policy: its name; the model is `model_name(policy)`.
+        run_id: of the run that made it.
+        sha256: of its policy file, by which the version is found again.
+        alias: what points at it.
 
     Returns:
-        The version's number; load it as `models:/<name>@<alias>`.
+        The version's number; load it as `models:/<model>@<alias>`.
     """
     from mlflow.exceptions import MlflowException
 
-    client = mlflow_client(root)
+    client, name = mlflow_client(root), model_name(policy)
     try:
         client.get_registered_model(name)
     except MlflowException:
@@ -215,5 +234,36 @@ def register_policy(root: Path, name: str, run_id: str, alias: str = "champion")
         # The folder itself: without a global tracking URI the client cannot look `runs:` up.
         source = client.get_run(run_id).info.artifact_uri + "/policy"
         version = client.create_model_version(name, source=source, run_id=run_id).version
+    client.set_model_version_tag(name, version, _SHA256, sha256)
     client.set_registered_model_alias(name, alias, version)
     return int(version)
+
+
+class PolicyRegistry:
+    """Which registered version is in service: the alias `champion`, on one version of one model.
+
+    Args:
+        root: folder of `mlflow.db`. Where there is none nothing is found, and nothing is made.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._client = mlflow_client(root) if (root / "mlflow.db").is_file() else None
+
+    def version_of(self, model: str, sha256: str) -> int | None:
+        """The newest version of a model whose policy file has this hash; None if there is none."""
+        if self._client is None:
+            return None
+        found = self._client.search_model_versions(
+            f"name = '{model}' and tags.{_SHA256} = '{sha256}'"
+        )
+        return max((int(one.version) for one in found), default=None)
+
+    def crown(self, model: str | None, version: int | None) -> None:
+        """Point the alias at this version and at no other; at none where `version` is None."""
+        if self._client is None:
+            return
+        for one in self._client.search_registered_models(f"name LIKE '{_MODELS}%'"):
+            if CHAMPION_ALIAS in one.aliases and (one.name != model or version is None):
+                self._client.delete_registered_model_alias(one.name, CHAMPION_ALIAS)
+        if model is not None and version is not None:
+            self._client.set_registered_model_alias(model, CHAMPION_ALIAS, str(version))

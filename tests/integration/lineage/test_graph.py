@@ -37,10 +37,11 @@ LINEAGE = {
         "evaluation",
         "baseline_policies eval_report price_catalog trained_policies workload_model",
     ),
-    "provisioning_plan": (
-        "terraform",
-        "baseline_policies eval_report price_catalog trained_policies workload_model",
+    "champion_policy": (
+        "evaluation",
+        "baseline_policies evaluation_episodes price_catalog trained_policies workload_model",
     ),
+    "provisioning_plan": ("terraform", "champion_policy price_catalog workload_model"),
     "terraform_artifacts": ("terraform", "provisioning_plan"),
 }
 
@@ -75,7 +76,8 @@ def test_jobs_select_what_they_say(name):
     elif name == "evaluate":
         assert selected == {"evaluation_episodes", "eval_report", "episode_viewer"}
     else:
-        assert {"trained_policies", "eval_report", "terraform_artifacts"} <= selected
+        made = {"trained_policies", "eval_report", "champion_policy", "terraform_artifacts"}
+        assert made <= selected
         assert "raw_trace" not in selected
 
 

@@ -19,12 +19,6 @@ from tests.integration.lineage.tiny import TINY, run
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("lineage")]
 
 
-@pytest.fixture(scope="module")
-def first(tmp_path_factory):
-    data = tmp_path_factory.mktemp("first") / "data"
-    return data, run(data)
-
-
 def test_every_asset_is_made_and_every_check_passes(first):
     data, result = first
     assert result.success

@@ -7,8 +7,10 @@ from marl.train.policy_file import load_policy_file
 from marl.train.tracking import (
     MlflowTracker,
     NullTracker,
+    PolicyRegistry,
     Trackers,
     mlflow_client,
+    model_name,
     register_policy,
 )
 from tests.unit.marl.train.conftest import BASELINE, Log, make_env, small_config
@@ -42,20 +44,68 @@ def test_registering_twice_keeps_one_version_and_the_alias_finds_it(tracked, tmp
 
     root, result = tracked
     for _ in range(2):
-        assert register_policy(root / "mlflow", "stratoform-maddpg", result.run_id) == 1
+        sha256 = result.summary.policy_sha256
+        assert register_policy(root / "mlflow", "maddpg", result.run_id, sha256) == 1
     client = mlflow_client(root / "mlflow")
-    version = client.get_model_version_by_alias("stratoform-maddpg", "champion")
+    version = client.get_model_version_by_alias("stratoform-maddpg", "candidate")
     assert version.run_id == result.run_id
     before = mlflow.get_tracking_uri()
     try:
         mlflow.set_tracking_uri(f"sqlite:///{root / 'mlflow' / 'mlflow.db'}")
         folder = mlflow.artifacts.download_artifacts(
-            "models:/stratoform-maddpg@champion", dst_path=str(tmp_path)
+            "models:/stratoform-maddpg@candidate", dst_path=str(tmp_path)
         )
     finally:
         mlflow.set_tracking_uri(before)
     load_policy_file(tmp_path / "policy.safetensors")
     assert folder
+
+
+def test_the_champion_is_one_version_of_one_model(tracked):
+    root, _ = tracked
+    store = root / "mlflow"
+    client = mlflow_client(store)
+    for name in ("one", "two"):
+        for sha256 in ("a" * 64, "b" * 64):
+            tracker = MlflowTracker(store)
+            run_id = tracker.start(name, {}, None)
+            tracker.finish(is_complete=True)
+            register_policy(store, name, run_id, name + sha256)
+    registry = PolicyRegistry(store)
+    one, two = model_name("one"), model_name("two")
+    assert registry.version_of(one, "one" + "a" * 64) == 1
+    assert registry.version_of(one, "one" + "b" * 64) == 2
+    assert registry.version_of(two, "one" + "b" * 64) is None
+    assert registry.version_of("stratoform-none", "a") is None
+
+    def crowned():
+        models = client.search_registered_models()
+        return {m.name: int(m.aliases["champion"]) for m in models if "champion" in m.aliases}
+
+    def candidates():
+        return [int(client.get_model_version_by_alias(m, "candidate").version) for m in (one, two)]
+
+    assert crowned() == {}, "training crowns nobody"
+    # What an earlier version of the lineage left: an alias on every model.
+    client.set_registered_model_alias(two, "champion", "1")
+    client.set_registered_model_alias(one, "champion", "1")
+    registry.crown(one, 2)
+    assert crowned() == {one: 2}
+    registry.crown(one, 1)  # a roll-back within a model
+    registry.crown(one, 1)
+    assert crowned() == {one: 1}
+    registry.crown(two, 2)
+    assert crowned() == {two: 2}
+    registry.crown(None, None)  # the tuned rule is in service
+    assert crowned() == {}
+    assert candidates() == [2, 2]
+
+
+def test_a_registry_that_is_not_there_is_not_made(tmp_path):
+    registry = PolicyRegistry(tmp_path / "mlflow")
+    assert registry.version_of("stratoform-one", "a") is None
+    registry.crown("stratoform-one", 1)
+    assert not (tmp_path / "mlflow").exists()
 
 
 def test_an_interrupted_run_is_opened_again_and_a_forgotten_one_is_replaced(tracked):
