@@ -4,9 +4,10 @@ Run: `python -m tests.benchmarks.bench_evaluation [--data data] [--processes 2] 
 
 The stored policies (random, the tuned rules, the learners), repeated to make ten, in web, batch,
 ML and mixed demand, each steady, in bursts and cyclical; every policy meets the same weather. Wall
-time of all of it in that many processes of one thread; then, in one process, the share of each part in
-one scenario; then the same policies the naive way, an episode at a time, one cloud a step, figures
-gathered as Python numbers, on a small sample. Bar: ten minutes on two cores. Nothing is asserted.
+time of all of it in that many processes of one thread; then, in one process, the share of each part
+in one scenario; then the same policies the naive way, an episode at a time, one cloud a step,
+figures gathered as Python numbers, on a small sample. Bar: ten minutes on two cores. Nothing is
+asserted.
 """
 
 import argparse
