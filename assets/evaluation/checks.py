@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import polars as pl
 
+from assets.evaluation.bill_checks import BILL_CHECKS
 from assets.evaluation.promotion_checks import PROMOTION_CHECKS
 from assets.evaluation.suites import SUITES
 from assets.evaluation.viewer_checks import VIEWER_CHECKS
@@ -94,6 +95,7 @@ CHECKS: Final = [
         episodes_pair,
         description="Every policy met the same demand in the same episodes.",
     ),
+    *BILL_CHECKS,
     fact_check(
         "eval_report",
         "report_is_complete",
