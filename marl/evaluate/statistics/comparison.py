@@ -91,7 +91,8 @@ def compare(
 
     Episodes of several training seeds are averaged first (an episode is one draw of weather), so
     training seeds do not multiply the sample. Holm's correction covers all policies and metrics of
-    a scenario.
+    a scenario; where the metrics are the report's, the objective is a family of its own and all
+    others another, so that forty columns of detail do not blunt the main question.
 
     A difference is significant if the signed-rank test *and* a test of the mean find it, on the
     same side: Holm's correction is of the larger of their p-values. The signed-rank test alone asks
@@ -101,8 +102,8 @@ def compare(
     Args:
         frame: one row per policy × scenario × training seed × episode (`rollout`).
         reference: the policy compared against.
-        metrics: columns to compare; those the report shows if None (the more questions, the
-            stricter the correction).
+        metrics: columns to compare, one family of questions (the more, the stricter); those the
+            report shows if None.
         seed: of the bootstrap.
         alpha: level of `is_significant`.
         intervals: False leaves out what no decision needs (for simulations): interval columns are
@@ -120,7 +121,8 @@ def compare(
     Raises:
         ValueError: the reference is missing, or episodes of a policy and the reference do not pair.
     """
-    metrics = list(metrics) if metrics is not None else metric_columns(frame)
+    families = [metrics] if metrics is not None else metric_families(frame)
+    metrics = [metric for family in families for metric in family]
     require_reference(frame, reference)
     episodes = Episodes(frame, metrics)
     pairs = []
@@ -130,23 +132,40 @@ def compare(
             (by_seed,) = episodes.differences(policy, reference, metric, [scenario])
             mine, other = ours.values[metric].mean(0), theirs.values[metric].mean(0)
             pairs.append(Pair(scenario, policy, metric, mine, other, by_seed))
-    return decided(pairs, reference, seed=seed, alpha=alpha, intervals=intervals)
+    return decided(pairs, reference, families, seed=seed, alpha=alpha, intervals=intervals)
 
 
 def decided(
-    pairs: Sequence[Pair], reference: str, *, seed: int, alpha: float, intervals: bool = True
+    pairs: Sequence[Pair],
+    reference: str,
+    families: Sequence[Sequence[str]],
+    *,
+    seed: int,
+    alpha: float,
+    intervals: bool = True,
 ) -> pl.DataFrame:
-    """The table of `compare` from the questions; Holm's correction within each scenario."""
+    """The table of `compare` from the questions.
+
+    Args:
+        pairs: the questions.
+        reference: whose own rows are no question.
+        families: metrics that Holm's correction takes together, within each scenario.
+        seed: of the bootstrap.
+        alpha: as of `compare`.
+        intervals: as of `compare`.
+    """
+    family_of = {metric: index for index, family in enumerate(families) for metric in family}
     differences = [pair.difference for pair in pairs]
     rank_ps = signed_rank_ps(differences)
     p_values = [both_p(d, rank_p) for d, rank_p in zip(differences, rank_ps, strict=True)]
     adjusted = np.ones(len(pairs))
-    by_scenario: dict[str, list[int]] = {}
+    asked_together: dict[tuple[str, int], list[int]] = {}
     for index, pair in enumerate(pairs):
         # The reference against itself is no question, so it takes no part in the correction.
         if pair.policy != reference:
-            by_scenario.setdefault(pair.scenario, []).append(index)
-    for asked in by_scenario.values():
+            family = (pair.scenario, family_of[pair.metric])
+            asked_together.setdefault(family, []).append(index)
+    for asked in asked_together.values():
         adjusted[asked] = holm([p_values[index] for index in asked])
     rows = [_figures(pair, p, seed, intervals) for pair, p in zip(pairs, rank_ps, strict=True)]
     return (
@@ -157,11 +176,14 @@ def decided(
     )
 
 
-def metric_columns(frame: pl.DataFrame) -> list[str]:
-    """The report's metrics that the table holds."""
-    from marl.evaluate.report.metrics import METRICS
+def metric_families(frame: pl.DataFrame) -> list[list[str]]:
+    """The report's metrics that the table holds: what is asked first, and the rest."""
+    from marl.evaluate.report.metrics import PRIMARY, SECONDARY
 
-    return [metric.column for metric in METRICS if metric.column in frame.columns]
+    held = [
+        [column for column in family if column in frame.columns] for family in (PRIMARY, SECONDARY)
+    ]
+    return [family for family in held if family]
 
 
 def _figures(pair: Pair, rank_p: float, seed: int, intervals: bool) -> dict[str, Any]:

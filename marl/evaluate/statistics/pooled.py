@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 import polars as pl
 
-from marl.evaluate.statistics.comparison import Pair, decided, metric_columns
+from marl.evaluate.statistics.comparison import Pair, decided, metric_families
 from marl.evaluate.statistics.effects import improvement_interval
 from marl.evaluate.statistics.pairing import (
     Episodes,
@@ -37,7 +37,8 @@ def compare_pooled(
     independent: they are averaged to one number per episode, from which come test, mean, effect
     sizes and their intervals as in `compare`. Interquartile mean and probability of improvement are
     of all scenarios' single differences, with stratified bootstrap intervals that draw an episode
-    number in all scenarios together. Holm's correction covers policies and metrics.
+    number in all scenarios together. Holm's correction is as in
+    `compare`.
 
     Args:
         frame: one row per policy × scenario × training seed × episode (`rollout`).
@@ -58,7 +59,8 @@ def compare_pooled(
     if scenarios is None:
         played = frame.filter(pl.col("policy") == reference)
         scenarios = played["scenario"].unique().sort().to_list()
-    metrics = list(metrics) if metrics is not None else metric_columns(frame)
+    families = [metrics] if metrics is not None else metric_families(frame)
+    metrics = [metric for family in families for metric in family]
     episodes = Episodes(frame.filter(pl.col("scenario").is_in(list(scenarios))), metrics)
     pairs: list[Pair] = []
     shown: list[dict[str, Any]] = []
@@ -83,7 +85,7 @@ def compare_pooled(
                 )
             )
             shown.append(_over_all(policy, metric, strata, seed))
-    table = decided(pairs, reference, seed=seed, alpha=alpha)
+    table = decided(pairs, reference, families, seed=seed, alpha=alpha)
     columns = table.columns
     return table.update(pl.DataFrame(shown), on=["policy", "metric"]).select(columns)
 

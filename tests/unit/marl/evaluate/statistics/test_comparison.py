@@ -96,6 +96,20 @@ def test_leaving_out_intervals_changes_no_decision():
         assert 1 <= full["is_significant"].sum() <= 5
 
 
+def test_detail_is_a_family_of_its_own():
+    """The objective is corrected for how many policies there are, not for every column there is."""
+    a, b = draws(shift=0.1)
+    table = frame([("reactive", None, a), ("new", 0, b)]).with_columns(
+        cost_usd=-pl.col("reward"), changes=pl.col("reward")
+    )
+    raw = compare(table, metrics=["reward"]).filter(policy="new")["p_holm"].item()
+    found = dict(compare(table).filter(policy="new").select("metric", "p_holm").rows())
+    expected = {"reward": raw, "cost_usd": 2 * raw, "changes": 2 * raw}
+    assert found == pytest.approx(expected)
+    asked = compare(table, metrics=["reward", "cost_usd", "changes"]).filter(policy="new")
+    assert asked["p_holm"].to_list() == pytest.approx([3 * raw] * 3)
+
+
 def noise(rng, kind, shape):
     """Of mean zero and standard deviation one."""
     if kind == "normal":
