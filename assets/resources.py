@@ -80,6 +80,7 @@ class Profile(dg.ConfigurableResource):
         mpc_iterations: gradient steps of each plan of model-predictive control, which is played in
             the main scenario; 0 leaves it out.
         evaluation_episodes: paired held-out episodes for each scenario.
+        robustness_episodes: held-out episodes under each perturbation; 0 leaves them out.
         scenarios: of `marl.envs.scenarios`, evaluated on, by name; the first is the main one.
     """
 
@@ -100,4 +101,5 @@ class Profile(dg.ConfigurableResource):
     mpc_iterations: int
     tuning_episodes: int
     evaluation_episodes: int
+    robustness_episodes: int
     scenarios: list[str]

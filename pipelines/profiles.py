@@ -71,6 +71,7 @@ PROFILES: Final = {
         mpc_iterations=0,
         tuning_episodes=32,
         evaluation_episodes=64,
+        robustness_episodes=32,
         scenarios=SCENARIOS,
     ),
     # Less than an hour on 2 cores.
@@ -95,6 +96,7 @@ PROFILES: Final = {
         mpc_iterations=4,
         tuning_episodes=32,
         evaluation_episodes=128,
+        robustness_episodes=64,
         scenarios=SCENARIOS,
     ),
     # The paper-grade run: five training seeds, as DESIGN's evaluation protocol asks.
@@ -119,6 +121,7 @@ PROFILES: Final = {
         mpc_iterations=8,
         tuning_episodes=128,
         evaluation_episodes=512,
+        robustness_episodes=256,
         scenarios=SCENARIOS,
     ),
 }

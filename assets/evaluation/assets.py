@@ -8,6 +8,7 @@ import dagster as dg
 
 from assets.clouds import CloudInputs
 from assets.evaluation.promotion import champion_policy as champion_policy
+from assets.evaluation.robustness import robustness_episodes as robustness_episodes
 from assets.progress import reporter
 from assets.provenance import Provenance
 from assets.resources import Profile

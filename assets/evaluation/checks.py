@@ -8,6 +8,7 @@ import polars as pl
 
 from assets.evaluation.bill_checks import BILL_CHECKS
 from assets.evaluation.promotion_checks import PROMOTION_CHECKS
+from assets.evaluation.robustness_checks import ROBUSTNESS_CHECKS
 from assets.evaluation.suites import SUITES
 from assets.evaluation.viewer_checks import VIEWER_CHECKS
 from assets.quality.checks import fact_check, suite_check
@@ -103,5 +104,6 @@ CHECKS: Final = [
         description="HTML, Markdown and JSON; offline; marked when synthetic.",
     ),
     *PROMOTION_CHECKS,
+    *ROBUSTNESS_CHECKS,
     *VIEWER_CHECKS,
 ]

@@ -47,9 +47,8 @@ def recovery_steps(
         raise ValueError(f"a disturbance that ends at {end} leaves nothing of {level.shape[1]}")
     is_back = level[:, end:] >= twin[:, end:] - epsilon
     padded = np.pad(is_back, ((0, 0), (0, hold - 1)), constant_values=True)
-    stays: NDArray[np.bool_] = np.lib.stride_tricks.sliding_window_view(padded, hold, axis=1).all(
-        axis=-1
-    )
+    held = np.lib.stride_tricks.sliding_window_view(padded, hold, axis=1)
+    stays = np.asarray(np.all(held, axis=-1), np.bool_)
     has_recovered: NDArray[np.bool_] = np.any(stays, axis=1)
     first = np.where(has_recovered, stays.argmax(1), left)
     return first.astype(np.int64), has_recovered

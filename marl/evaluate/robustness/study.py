@@ -127,7 +127,7 @@ def finish_cell(asked: Asked, cell: Cell, say: Say) -> pl.DataFrame:
     path = cell_path(asked, cell)
     if path is not None and path.is_file():
         return pl.read_parquet(path)
-    stage, policies = _open(asked)
+    stage, policies = _open(asked, _identity(asked))
     rows = asked.rows()
     played = play_cell(policies, stage, cell, rows, asked.episodes, asked.seed, say)
     if path is not None:
@@ -155,11 +155,11 @@ def missing_inputs(asked: Asked) -> list[Path]:
 
 
 @lru_cache(maxsize=1)  # a process plays many cells of one study
-def _open(asked: Asked) -> tuple[Stage, Sequence[Policy]]:
+def _open(asked: Asked, identity: str) -> tuple[Stage, Sequence[Policy]]:
+    """Stage and policies; `identity` tells apart what lay in the same folders at other times."""
     return asked.stage(), policies_of(asked)
 
 
-@lru_cache(maxsize=4)
 def _identity(asked: Asked) -> str:
     """Hash of what all cells of a study share, the contents of its files with it."""
     folders = [asked.workload_model, asked.price_catalog, asked.baseline_policies]

@@ -31,11 +31,16 @@ LINEAGE = {
     ),
     "eval_report": (
         "evaluation",
-        "baseline_policies evaluation_episodes trained_policies workload_model workload_report",
+        "baseline_policies evaluation_episodes robustness_episodes trained_policies "
+        "workload_model workload_report",
     ),
     "episode_viewer": (
         "evaluation",
         "baseline_policies eval_report price_catalog trained_policies workload_model",
+    ),
+    "robustness_episodes": (
+        "evaluation",
+        "baseline_policies price_catalog trained_policies workload_model",
     ),
     "champion_policy": (
         "evaluation",

@@ -29,6 +29,7 @@ TINY = Profile(
     mpc_iterations=1,
     tuning_episodes=4,
     evaluation_episodes=8,
+    robustness_episodes=4,
     scenarios=["replay", "mixed_burst"],
 )
 
