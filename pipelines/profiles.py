@@ -49,6 +49,16 @@ SCENARIOS: Final = [
     "batch_cyclical",
     "ml_cyclical",
 ]
+# Every type of workload under every kind of demand.
+EVERY_SCENARIO: Final = [
+    "replay",
+    "mixed",
+    *(
+        f"{workload}_{kind}"
+        for workload in ("mixed", "web", "batch", "ml")
+        for kind in ("steady", "burst", "cyclical")
+    ),
+]
 
 PROFILES: Final = {
     # Minutes on 2 cores: proves the way from trace to Terraform, and that learning pays.
@@ -64,9 +74,9 @@ PROFILES: Final = {
         },
         training_seeds=1,
         tuning_candidates=48,
-        tuning_generations=120,
+        tuning_generations=100,
         tuning_continued=30,
-        frontier_generations=4,
+        frontier_generations=3,
         clairvoyant_iterations=0,
         mpc_iterations=0,
         tuning_episodes=32,
@@ -91,13 +101,13 @@ PROFILES: Final = {
         tuning_candidates=48,
         tuning_generations=120,
         tuning_continued=30,
-        frontier_generations=12,
+        frontier_generations=6,
         clairvoyant_iterations=100,
         mpc_iterations=4,
         tuning_episodes=32,
         evaluation_episodes=128,
         robustness_episodes=64,
-        scenarios=SCENARIOS,
+        scenarios=EVERY_SCENARIO,
     ),
     # The paper-grade run: five training seeds, as DESIGN's evaluation protocol asks.
     "full": Profile(
@@ -122,7 +132,7 @@ PROFILES: Final = {
         tuning_episodes=128,
         evaluation_episodes=512,
         robustness_episodes=256,
-        scenarios=SCENARIOS,
+        scenarios=EVERY_SCENARIO,
     ),
 }
 

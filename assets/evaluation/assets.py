@@ -8,6 +8,7 @@ import dagster as dg
 
 from assets.clouds import CloudInputs
 from assets.evaluation.promotion import champion_policy as champion_policy
+from assets.evaluation.robustness import SUMMARY
 from assets.evaluation.robustness import robustness_episodes as robustness_episodes
 from assets.progress import reporter
 from assets.provenance import Provenance
@@ -61,7 +62,8 @@ def evaluation_episodes(
     from assets.evaluation.work import PlayInputs, play_all
     from marl.evaluate.clairvoyant import ClairvoyantPolicy
     from marl.evaluate.frontier import savings
-    from marl.evaluate.policies import REFERENCE
+    from marl.evaluate.policies import REFERENCE, is_bound
+    from marl.evaluate.slices import OBSERVATION_FILE, reference_observation
     from marl.evaluate.statistics import compare, gap_closed
     from marl.evaluate.study import load_policies, tell_episode
 
@@ -86,9 +88,15 @@ def evaluation_episodes(
     episodes.write_parquet(into / "rows" / "part-000000.parquet", compression="zstd")
     compared = compare(episodes, REFERENCE, seed=profile.seed)
     compared.write_parquet(into / "comparisons.parquet")
+    world, main = clouds.world(), profile.scenarios[0]
     policies = load_policies(trained_policies, baseline_policies)
-    told = tell_episode(policies, clouds.world(), profile.scenarios[0], profile.seed)
+    told = tell_episode(
+        [one for one in policies if not is_bound(one.name)], world, main, profile.seed
+    )
     told.write_parquet(into / "trajectories.parquet")
+    (reference,) = [one for one in policies if one.name == REFERENCE]
+    usual = reference_observation(world, reference, main, profile.seed)
+    usual.write_parquet(into / OBSERVATION_FILE)
     rewards = compared.filter(
         pl.col("metric") == "reward", pl.col("scenario") == profile.scenarios[0]
     )
@@ -108,6 +116,7 @@ def evaluation_episodes(
 def eval_report(
     context: dg.AssetExecutionContext,
     evaluation_episodes: Path,
+    robustness_episodes: Path,
     trained_policies: Path,
     baseline_policies: Path,
     workload_model: Path,
@@ -121,7 +130,7 @@ def eval_report(
     import polars as pl
 
     from marl.evaluate.baselines import BaselineSet
-    from marl.evaluate.policies import BASELINES_FILE, REFERENCE
+    from marl.evaluate.policies import BASELINES_FILE, REFERENCE, is_bound
     from marl.evaluate.report.content import best_policy
     from marl.evaluate.report.inputs import ReportInputs
     from marl.evaluate.report.page import write_report
@@ -133,8 +142,11 @@ def eval_report(
     tuned = BaselineSet.model_validate_json((baseline_policies / BASELINES_FILE.name).read_text())
     goodness = json.loads((workload_report / "report.json").read_text())["goodness"]
     steps = pl.read_parquet(evaluation_episodes / "trajectories.parquet")
+    episodes = pl.read_parquet(evaluation_episodes / "rows" / "*.parquet")
     inputs = ReportInputs(
-        episodes=pl.read_parquet(evaluation_episodes / "rows" / "*.parquet"),
+        episodes=episodes,
+        bounds=[name for name in episodes["policy"].unique().sort() if is_bound(name)],
+        robustness=pl.read_parquet(robustness_episodes / SUMMARY),
         comparisons=pl.read_parquet(evaluation_episodes / "comparisons.parquet"),
         trajectories={str(name): part for (name,), part in steps.group_by("policy")},
         learning=pl.read_parquet(trained_policies / "learning.parquet"),

@@ -17,6 +17,7 @@ from marl.evaluate.baselines import BaselineSet, JointAction, Kind, TunedBaselin
 from marl.evaluate.clairvoyant import ClairvoyantPolicy, PlannerConfig
 from marl.evaluate.mpc import PLANNER, MpcPolicy
 from marl.evaluate.rules.policy import RulePolicy
+from marl.evaluate.world import ORACLE
 from marl.train.env import open_knobs
 from marl.train.policy_file import StoredPolicy, load_policy_file
 
@@ -29,6 +30,11 @@ TRAINED_FOLDER = Path("trained_policies")
 _DRAWN: Final = 256  # clouds a random policy draws for at once: its draws for one are independent
 # of how many run beside it
 REFERENCE: Final = "reactive"  # what every difference is measured against, and plans start from
+
+
+def is_bound(name: str) -> bool:
+    """Whether a policy knows what nobody can: no rival, no baseline."""
+    return name == ClairvoyantPolicy.name or name.endswith(ORACLE)
 
 
 def trained_policy_name(learner: str, training_seed: int) -> str:

@@ -121,7 +121,8 @@ class ProvisioningWorld:
 
     def scorer(self, episodes: int, seed: int) -> EpisodeScorer:
         """Scores settings of every kind of rule on the same `episodes` training episodes."""
-        return EpisodeScorer(cast(BatchedEnv, self.make_env(TRAINING, "train")(episodes, seed)), seed)
+        env = self.make_env(TRAINING, "train")(episodes, seed)
+        return EpisodeScorer(cast(BatchedEnv, env), seed)
 
     def _cloud(self, one: Scenario) -> Cloud:
         return self._make(one, self.reference).cloud
