@@ -7,6 +7,7 @@ is `design`.
 
 import math
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Final
 
 import numpy as np
@@ -76,15 +77,9 @@ def crossing(
     critical: Sequence[float], fractions: Sequence[float], drift: float = 0.0
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The chances of crossing first at each look: (K,) above, (K,) below."""
-    above, below = [], []
-    walk = _Walk(drift)
-    mirror = _Walk(-drift)
-    for c, fraction in zip(critical, fractions, strict=True):
-        above.append(walk.to(fraction)(c))
-        below.append(mirror.to(fraction)(c))
-        walk.stop(c)
-        mirror.stop(c)
-    return np.array(above), np.array(below)
+    above = _crossing_above(critical, fractions, drift)
+    # What goes below under a drift is what goes above under its mirror image.
+    return above, above if drift == 0 else _crossing_above(critical, fractions, -drift)
 
 
 def drift_for_power(critical: Sequence[float], fractions: Sequence[float], power: float) -> float:
@@ -95,14 +90,14 @@ def drift_for_power(critical: Sequence[float], fractions: Sequence[float], power
     """
     from scipy.optimize import brentq
 
-    least = float(crossing(critical, fractions)[0].sum())
+    least = float(_crossing_above(critical, fractions, 0.0).sum())
     if not least < power < 1:
         raise ValueError(f"power must be in ({least:.4f}, 1); got {power}")
 
     def missing(drift: float) -> float:
-        return float(crossing(critical, fractions, drift)[0].sum()) - power
+        return float(_crossing_above(critical, fractions, drift).sum()) - power
 
-    return float(brentq(missing, 0.0, 2 * FAR, xtol=1e-8))
+    return float(brentq(missing, 0.0, 2 * FAR, xtol=1e-6))
 
 
 def conditional_power(z: float, fraction: float, drift: float, final: float) -> float:
@@ -136,6 +131,23 @@ def mixture_critical(episodes: int, spread: float, alpha: float) -> float:
     return math.sqrt(2 * (1 + 1 / r) * (math.log(1 / alpha) + 0.5 * math.log1p(r)))
 
 
+def _crossing_above(
+    critical: Sequence[float], fractions: Sequence[float], drift: float
+) -> NDArray[np.float64]:
+    found = []
+    walk = _Walk(drift)
+    for c, fraction in zip(critical, fractions, strict=True):
+        found.append(walk.to(fraction)(c))
+        walk.stop(c)
+    return np.array(found)
+
+
+@cache
+def _quadrature() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    nodes, weights = np.polynomial.legendre.leggauss(_NODES)
+    return nodes, weights
+
+
 class _Walk:
     """The density of Z at the last look over the paths that have not stopped."""
 
@@ -162,7 +174,7 @@ class _Walk:
     def stop(self, critical: float) -> None:
         """Paths beyond ± critical end."""
         step = self.at - self.fraction
-        nodes, weights = np.polynomial.legendre.leggauss(_NODES)
+        nodes, weights = _quadrature()
         z = nodes * critical
         known = self.z * math.sqrt(self.fraction) + self.drift * step
         scaled = (z[:, None] * math.sqrt(self.at) - known[None, :]) / math.sqrt(step)

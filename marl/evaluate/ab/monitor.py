@@ -15,6 +15,11 @@ from numpy.typing import NDArray
 from marl.evaluate.ab.boundaries import conditional_power
 from marl.evaluate.ab.design import Design
 from marl.evaluate.statistics.intervals import standard_error, varies
+from marl.evaluate.statistics.significance import (
+    hall_inverse,
+    hall_transform,
+    skewness_over_root_n,
+)
 from marl.frozen import Frozen
 
 # Of a metric, paired differences (n,) of the first n episodes, positive where B is better.
@@ -153,16 +158,22 @@ def monitor(
 
 
 def standardised(difference: NDArray[np.float64]) -> float:
-    """The normal quantile of the t statistic's p-value, so that small samples keep their level.
+    """The normal quantile of the p-value of the mean: its size tells how far from chance it is.
 
-    Jennison and Turnbull (2000), section 4.4 ("significance level approach").
+    Of the t statistic, so that small samples keep their level (Jennison and Turnbull 2000, section
+    4.4, "significance level approach"), and of its correction for skewness
+    (`significance.hall_transform`), whichever is nearer to zero; 0 where they differ in sign.
     """
     from scipy.special import ndtri, stdtr
 
     if not varies(difference):
         return math.copysign(_UNLIKELY, difference.mean()) if difference.any() else 0.0
     t = float(difference.mean()) / standard_error(difference)
-    tail = float(stdtr(len(difference) - 1, -abs(t)))
+    corrected = hall_transform(t, skewness_over_root_n(difference))
+    if t * corrected <= 0:
+        return 0.0
+    least = min(abs(t), abs(corrected))
+    tail = float(stdtr(len(difference) - 1, -least))
     z = -float(ndtri(tail)) if tail > 0 else _UNLIKELY
     return math.copysign(min(z, _UNLIKELY), t)
 
@@ -177,8 +188,13 @@ def repeated_interval(
     if not varies(difference):
         return mean, mean, mean
     t = -float(stdtrit(len(difference) - 1, ndtr(-critical)))
-    half = t * standard_error(difference)
-    return mean, mean - half, mean + half
+    r = skewness_over_root_n(difference)
+    error = standard_error(difference)
+    return (
+        mean,
+        mean - max(t, hall_inverse(t, r)) * error,
+        mean + max(t, -hall_inverse(-t, r)) * error,
+    )
 
 
 def _look(

@@ -83,11 +83,27 @@ def _is_test(difference: NDArray[np.float64]) -> bool:
 
 
 def _hall(difference: NDArray[np.float64]) -> float:
-    n = len(difference)
-    centred = difference - difference.mean()
-    t = difference.mean() / standard_error(difference)
-    r = (centred**3).mean() / (centred**2).mean() ** 1.5 / np.sqrt(n)
-    return float(t + r * t**2 / 3 + r**2 * t**3 / 27 + r / 6)
+    t = float(difference.mean()) / standard_error(difference)
+    return hall_transform(t, skewness_over_root_n(difference))
+
+
+def skewness_over_root_n(values: NDArray[np.float64]) -> float:
+    """The r = γ/√n of `hall_transform`, with sample skewness γ of (n,) values that vary."""
+    centred = values - values.mean()
+    gamma = (centred**3).mean() / (centred**2).mean() ** 1.5
+    return float(gamma / np.sqrt(len(values)))
+
+
+def hall_transform(t: float, r: float) -> float:
+    """g(t) = t + r t²/3 + r² t³/27 + r/6, increasing in t (Hall 1992, equation 4)."""
+    return t + r * t**2 / 3 + r**2 * t**3 / 27 + r / 6
+
+
+def hall_inverse(x: float, r: float) -> float:
+    """The t with `hall_transform(t, r)` = x: (3/r) (∛(1 + r (x − r/6)) − 1)."""
+    if abs(r) < 1e-6:
+        return x - r * x**2 / 3  # the limit; the quotient would lose its digits
+    return float(3 / r * (np.cbrt(1 + r * (x - r / 6)) - 1))
 
 
 def holm(p_values: Sequence[float]) -> NDArray[np.float64]:

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from marl.evaluate.statistics import both_p, holm, mean_p, signed_rank_p, signed_rank_ps
+from marl.evaluate.statistics.significance import hall_inverse, hall_transform
 from tests.unit.marl.evaluate.statistics.frames import draws
 
 
@@ -83,3 +84,10 @@ def test_both_tests_must_find_it_and_agree():
 
 def rng_noise(n):
     return 0.1 * np.random.default_rng(n).normal(size=n)
+
+
+@given(st.floats(-8, 8), st.floats(-0.8, 0.8))
+def test_halls_transformation_has_its_inverse(t, r):
+    assert hall_inverse(hall_transform(t, r), r) == pytest.approx(
+        t, abs=1e-6 + 1e-3 * (abs(r) < 1e-4)
+    )
