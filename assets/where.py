@@ -9,6 +9,7 @@ _RESULTS: Final = (
     ("report", "eval_report/report.html"),
     ("episode viewer", "episode_viewer/index.html"),
     ("the same as Markdown", "eval_report/report.md"),
+    ("policy in service", "champion_policy/decision.md"),
     ("workload report", "workload_report/report.md"),
     ("Terraform", "terraform_artifacts/module/README.md"),
     ("SQL", "cache.duckdb"),

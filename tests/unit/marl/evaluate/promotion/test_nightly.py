@@ -142,6 +142,8 @@ def test_rolling_back_puts_the_one_before_in_service_and_bars_the_other(tmp_path
     pardon = type(at)(**{**vars(at), "pardoned": back.barred})
     assert publish(pardon, registry).verdict == "PROMOTE"
     assert read_decision(at.folder).barred == ()
+    told = [line["verdict"] for line in stored(at.folder).history]
+    assert told == ["PROMOTE", "PROMOTE", "ROLL BACK", "PROMOTE"], "the same night, decided anew"
 
 
 def test_rolling_back_further_ends_at_the_tuned_rule_and_then_at_an_error(tmp_path):
