@@ -1,6 +1,7 @@
 """What simulated clouds are made from, as plain values that any process can read for itself."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,20 @@ class CloudInputs:
     episode_steps: int
 
     def world(self) -> "ProvisioningWorld":
-        """Read them."""
-        from marl.evaluate.world import load_world
+        """Read them, once a process for each time they are made: the scale of demand takes long."""
+        return _world(self, _made(self.workload_model), _made(self.price_catalog))
 
-        return load_world(self.workload_model, self.price_catalog, self.episode_steps)
+
+@lru_cache(maxsize=2)
+def _world(
+    inputs: CloudInputs, workload: tuple[int, int], prices: tuple[int, int]
+) -> "ProvisioningWorld":
+    from marl.evaluate.world import load_world
+
+    return load_world(inputs.workload_model, inputs.price_catalog, inputs.episode_steps)
+
+
+def _made(folder: Path) -> tuple[int, int]:
+    """What a folder that is made anew does not share with the one before it."""
+    told = folder.stat()
+    return told.st_ino, told.st_mtime_ns

@@ -12,6 +12,7 @@ from assets.provenance import Provenance
 from assets.resources import TrainingPlan
 from assets.training.runs import training_runs
 from assets.training.work import TrainingInputs, train_all
+from marl.evaluate.families import frontier_families, provisioning_families
 from pipelines.build import build_defs
 from tests.conftest import REPO
 from tests.integration.lineage.tiny import TINY, run
@@ -37,14 +38,16 @@ def test_report_names_what_was_run_and_marks_it_synthetic(first):
     data, _ = first
     content = json.loads((data / "eval_report" / "report.json").read_text())
     assert content["is_synthetic"]
-    rules = ["maddpg", "reactive", "predictive", "static_peak"]
-    assert set(content["policies"]) == {*rules, "random", "clairvoyant"}
+    rules = {family.name for family in provisioning_families()}
+    alone = {"mpc", "clairvoyant"}  # they play the main scenario alone
+    assert set(content["policies"]) == {"maddpg", "random", *rules, *alone}
     assert content["counts"]["episodes"] == 8
     page = (data / "eval_report" / "report.html").read_text()
     assert "Synthetic trace" in page
-    assert [row["family"] for row in content["equal_slo"]] == ["predictive", "reactive"]
+    scaling = {family.name for family in frontier_families()}
+    assert {row["family"] for row in content["equal_slo"]} == scaling
     shares = {row["policy"] for row in content["gap"]}
-    assert shares == {"maddpg", "predictive", "static_peak", "random"}
+    assert shares == {"maddpg", "random", "mpc", *rules} - {"reactive"}
     assert str(data) not in page, "no path of this machine in a page for others"
 
 
@@ -56,15 +59,10 @@ def test_sql_sees_the_episodes(first):
         cwd=REPO, env={"STRATOFORM_DATA": str(data), "PATH": "/usr/bin"}, text=True,
         capture_output=True, check=True,
     )  # fmt: skip
-    rows = json.loads(asked.stdout)
-    assert [row["n"] for row in rows] == [
-        8,
-        16,
-        16,
-        16,
-        16,
-        16,
-    ]  # the planner plays the main scenario alone
+    rows = {row["policy"]: row["n"] for row in json.loads(asked.stdout)}
+    assert len(rows) == len(provisioning_families()) + 4
+    assert {name for name, count in rows.items() if count == 8} == {"mpc", "clairvoyant"}
+    assert set(rows.values()) == {8, 16}
 
 
 def test_second_run_elsewhere_is_identical(first, tmp_path):
