@@ -11,16 +11,37 @@ from numpy.typing import NDArray
 
 from marl.evaluate.statistics.intervals import standard_error, varies
 
+_ALL_SIGNS: Final = 13  # pairs up to which ties are answered by trying all signs
 _EXACT: Final = 50  # scipy tests samples up to this size one by one, by the exact distribution
 
 
 def signed_rank_p(difference: NDArray[np.float64]) -> float:
-    """Two-sided Wilcoxon signed-rank p-value of paired differences; 1 where none differs."""
+    """Two-sided Wilcoxon signed-rank p-value of paired differences; 1 where none differs.
+
+    Pratt's (1959) treatment of zeros. Up to 13 pairs with ties or zeros all signs are tried, as
+    scipy does, a thousand times sooner.
+    """
     from scipy.stats import wilcoxon
 
     if not difference.any():
         return 1.0
+    sizes = np.abs(difference)
+    is_tied = len(np.unique(sizes)) < len(sizes) or not sizes.all()
+    if is_tied and len(difference) <= _ALL_SIGNS:
+        return _all_signs_p(difference)
     return float(wilcoxon(difference, zero_method="pratt").pvalue)
+
+
+def _all_signs_p(difference: NDArray[np.float64]) -> float:
+    """The rank sum among those of all 2ⁿ signs, which are equally likely without a difference."""
+    from scipy.stats import rankdata
+
+    changed = difference != 0
+    ranks = rankdata(np.abs(difference))[changed]
+    signs = np.arange(2 ** len(ranks))[:, None] >> np.arange(len(ranks)) & 1
+    sums = signs @ ranks  # halves of whole numbers: exact
+    seen = ranks[difference[changed] > 0].sum()
+    return min(1.0, 2 * min(float(np.mean(sums >= seen)), float(np.mean(sums <= seen))))
 
 
 def signed_rank_ps(differences: Sequence[NDArray[np.float64]]) -> list[float]:

@@ -18,6 +18,14 @@ def test_the_signed_rank_test_is_scipys(n):
     assert signed_rank_p(np.zeros(n)) == 1.0
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_few_pairs_with_ties_are_scipys_too(seed):
+    d = np.random.default_rng(seed).integers(-2, 5, 9 + seed % 5).astype(float)
+    assert signed_rank_p(d) == pytest.approx(
+        stats.wilcoxon(d, zero_method="pratt").pvalue, abs=1e-12
+    )
+
+
 def test_many_at_once_are_one_by_one():
     rng = np.random.default_rng(0)
     samples = [rng.normal(0.1, 1, n) for n in (12, 50, 64, 64, 64, 80)]
