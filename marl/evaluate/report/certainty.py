@@ -13,6 +13,7 @@ from marl.evaluate.report.groups import Cast
 from marl.evaluate.report.inputs import Numbers, ReportInputs
 from marl.evaluate.report.tables import OBJECTIVE, interval
 from marl.evaluate.statistics import compare, compare_pooled, holm, performance_profiles
+from marl.evaluate.statistics.comparison import FIGURES
 
 _ALPHA: Final = 0.05
 _THRESHOLDS: Final = 60
@@ -21,21 +22,7 @@ _HAIR: Final = 1e-9
 _RESAMPLES: Final = 500  # of a profile's bands
 # Columns of a comparison that are told where they are there: earlier evaluations lack some.
 _FIGURES: Final = (
-    "difference",
-    "lo",
-    "hi",
-    "iqm_difference",
-    "iqm_lo",
-    "iqm_hi",
-    "probability_of_improvement",
-    "poi_lo",
-    "poi_hi",
-    "effect_size",
-    "rank_biserial",
-    "mde",
-    "seed_lo",
-    "seed_hi",
-    "p_value",
+    *(name for name in FIGURES if name not in ("mean", "reference_mean", "p_mean")),
     "p_holm",
     "is_significant",
     "episodes",

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from marl.evaluate.clairvoyant import ClairvoyantPolicy
 from marl.evaluate.policies import RandomPolicy
 from marl.evaluate.robustness.perturbations import UNPERTURBED, Perturbation
-from marl.evaluate.statistics import holm, paired_bootstrap, signed_rank_p
+from marl.evaluate.statistics import both_p, holm, paired_bootstrap, signed_rank_p
 from marl.train.seeding import derive_seed
 
 SCHEMA: Final = {
@@ -70,9 +70,8 @@ def robustness_frame(
 ) -> pl.DataFrame:
     """One row per perturbation × severity × policy, severity 0 for each perturbation too.
 
-    A difference is significant where the corrected signed-rank test finds it and the interval of
-    its mean lies on one side of zero (as `statistics.compare`). Holm's correction covers the whole
-    table; the unperturbed world is asked about once.
+    A difference is significant where ranks and mean both show it (`statistics.both_p`). Holm's
+    correction covers the whole table; the unperturbed world is asked about once.
 
     Args:
         episodes: of all cells, one training run a learner (`cells.with_recovery`).
@@ -103,8 +102,7 @@ def robustness_frame(
     adjusted = holm([row["p_holm"] for row in asked]).tolist() if asked else []
     for row, p in zip(asked, adjusted, strict=True):
         row["p_holm"] = p
-        agrees = row["difference_lo"] > 0 or row["difference_hi"] < 0
-        row["is_significant"] = bool(p < ALPHA and agrees)
+        row["is_significant"] = bool(p < ALPHA)
     told = []
     for one in rows:
         label = {"perturbation": one.name, "unit": one.unit}
@@ -144,7 +142,7 @@ def _cell(part: pl.DataFrame, best: str, seed: int) -> list[dict[str, Any]]:
                 "difference": interval.estimate,
                 "difference_lo": interval.lo,
                 "difference_hi": interval.hi,
-                "p_holm": signed_rank_p(paired),
+                "p_holm": both_p(paired, signed_rank_p(paired)),
             }
         made.append(row)
     return made

@@ -139,7 +139,10 @@ def test_what_cannot_be_shown_is_refused():
 def test_the_command_names_what_there_is(capsys, tmp_path):
     with pytest.raises(SystemExit):
         main(["--policy", "clever", "--out", str(tmp_path / "x.html")])
-    assert "no policy 'clever'; there are: static_peak, reactive, random" in capsys.readouterr().err
+    assert (
+        "no policy 'clever'; there are: static_peak, expert, reactive, random"
+        in capsys.readouterr().err
+    )
     with pytest.raises(SystemExit):
         main(["--scenario", "rain", "--out", str(tmp_path / "x.html")])
     assert "no scenario 'rain'" in capsys.readouterr().err
