@@ -37,9 +37,7 @@ class Latency:
     p99_s: Tensor  # (B,)
     within: Tensor  # (B,) share within the SLO
     sojourn_s: Tensor  # (S, B) mean time at each station
-    web_due: (
-        Tensor  # (B,) vCPU of web work whose time had come: served, lost or a hit
-    )
+    web_due: Tensor  # (B,) vCPU of web work whose time had come: served, lost or a hit
     web_late: Tensor  # (B,) of it lost or beyond the SLO
     on_time_share: Tensor  # (B,) of all work that fell due: web within the SLO, background in time
 

@@ -224,8 +224,8 @@ def _play_block(
     """
     size = env.num_envs // len(policies)
     parts = [slice(at * size, (at + 1) * size) for at in range(len(policies))]
-    for policy, share in zip(policies, shares, strict=True):
-        policy.begin(share, seed)
+    for policy, seen in zip(policies, shares, strict=True):
+        policy.begin(seen, seed)
     sums = EpisodeSums()
     first = next(iter(obs.values()))
     is_running = torch.ones(env.num_envs, dtype=torch.bool, device=first.device)
