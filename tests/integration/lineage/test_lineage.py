@@ -101,9 +101,9 @@ def beside(data, tmp_path):
     """Runs of two seeds, each with a pupil, on the lineage's own assets; tracked in `tmp_path`."""
     short = {"hold_steps": 1, "evaluate_envs": 4, "capacity": 5000}
     plans = {
-        "apg": TrainingPlan(steps=3000, clouds=32, settings={**short, "learner": {"window": 12}}),
+        "apg": TrainingPlan(steps=1500, clouds=32, settings={**short, "learner": {"window": 12}}),
         "apg_maddpg": TrainingPlan(
-            learner="maddpg", steps=3000, clouds=32, warm_start="apg", settings=short
+            learner="maddpg", steps=1500, clouds=32, warm_start="apg", settings=short
         ),
     }
     configs = training_runs(TINY.model_copy(update={"training": plans, "training_seeds": 2}))
