@@ -18,7 +18,7 @@ from marl.cloud.types import SERVICES, CloudState
 from marl.envs.batched import BatchedEnv
 from marl.evaluate.baselines import Kind
 from marl.evaluate.rules import RULES
-from marl.evaluate.rules.rule import Memory, Rule
+from marl.evaluate.rules.rule import Memory, Rule, Sight
 from marl.evaluate.tuning import Score
 from marl.train.threads import torch_threads
 
@@ -64,7 +64,7 @@ class EpisodeScorer:
             nonlocal memory
             seen = self._cloud.observe(state, told)
             fields = dict.fromkeys(SERVICES, lambda name: seen[self._rows[name]])
-            chosen, memory = rule.act(actions, fields, named, memory)
+            chosen, memory = rule.act(Sight(actions, fields, named, memory))
             return chosen
 
         return self._play(len(rows), act)

@@ -6,7 +6,6 @@ histogram whose old samples halve in weight every half-life, each sample weighte
 safety margin. Batch tolerates a low percentile, serving asks for a high one; here one is tuned.
 """
 
-from collections.abc import Mapping
 from typing import Final
 
 import torch
@@ -14,15 +13,7 @@ from torch import Tensor
 
 from marl.cloud.types import SERVICES
 from marl.evaluate.baselines import Parameter
-from marl.evaluate.rules.rule import (
-    MARGINS,
-    Fields,
-    Memory,
-    Rule,
-    Values,
-    own_load,
-    with_floors,
-)
+from marl.evaluate.rules.rule import MARGINS, Memory, Rule, Sight, own_load, with_floors
 
 BUCKETS: Final = 40  # of the histogram
 WIDTH_SHARE: Final = 0.04  # of the reference peak, each; the last one takes what lies above
@@ -40,23 +31,17 @@ class Autopilot(Rule):
         Parameter(name="percentile", low=0.5, high=1.0, start=0.95),
     )
 
-    def act(
-        self,
-        actions: Tensor,
-        fields: Mapping[str, Fields],
-        values: Values,
-        memory: Memory | None,
-    ) -> tuple[Tensor, Memory]:
+    def act(self, now: Sight) -> tuple[Tensor, Memory]:
         """Floors raised; a histogram (BUCKETS, B) for each service is remembered."""
-        keep = 0.5 ** (2.0 ** -torch.as_tensor(values["half_life_log2"]))
+        keep = 0.5 ** (2.0 ** -torch.as_tensor(now.values["half_life_log2"]))
         shares, remembered = {}, {}
         for service in SERVICES:
-            load = fields[service](f"{own_load(service)}_lag0")
-            before = None if memory is None else memory[service]
+            load = now.fields[service](f"{own_load(service)}_lag0")
+            before = None if now.memory is None else now.memory[service]
             remembered[service] = with_sample(before, load, keep)
-            recommended = percentile(remembered[service], values["percentile"])
-            shares[service] = values[f"margin_{service}"] * recommended
-        return with_floors(actions, shares), remembered
+            recommended = percentile(remembered[service], now.values["percentile"])
+            shares[service] = now.values[f"margin_{service}"] * recommended
+        return with_floors(now.actions, shares), remembered
 
 
 def with_sample(histogram: Tensor | None, load: Tensor, keep: Tensor) -> Tensor:

@@ -4,7 +4,6 @@ Myopic on purpose: no forecast, no memory, no patience in scaling in. It shows w
 further than the step costs and saves.
 """
 
-from collections.abc import Mapping
 from typing import Final
 
 import torch
@@ -13,7 +12,7 @@ from torch import Tensor
 from marl.cloud.actions import row
 from marl.cloud.types import SERVICES
 from marl.evaluate.baselines import Parameter
-from marl.evaluate.rules.rule import Fields, Memory, Rule, Values, encoded, own_load, with_floors
+from marl.evaluate.rules.rule import Memory, Rule, Sight, encoded, own_load, with_floors
 
 _WINDOWS: Final = tuple(
     row(service, "scale_in_window") for service in ("compute", "network", "database")
@@ -36,24 +35,18 @@ class Greedy(Rule):
         Parameter(name="spot_share", low=0.0, high=0.9, start=0.5),
     )
 
-    def act(
-        self,
-        actions: Tensor,
-        fields: Mapping[str, Fields],
-        values: Values,
-        memory: Memory | None,
-    ) -> tuple[Tensor, Memory]:
+    def act(self, now: Sight) -> tuple[Tensor, Memory]:
         """Targets at their limit, windows at their shortest: the floor alone decides."""
-        chosen = actions.clone()
+        chosen = now.actions.clone()
         chosen[list(_TARGETS)] = 1.0
         chosen[list(_WINDOWS)] = -1.0
-        compute = fields["compute"]
-        is_cheap = compute("spot_ratio_general") < values["spot_below"]
-        spot = torch.where(is_cheap, torch.as_tensor(values["spot_share"]).float(), 0.0)
+        compute = now.fields["compute"]
+        is_cheap = compute("spot_ratio_general") < now.values["spot_below"]
+        spot = torch.where(is_cheap, torch.as_tensor(now.values["spot_share"]).float(), 0.0)
         chosen[_SPOT] = encoded("compute", "spot_share", spot)
         shares = {
-            service: (1.0 + values[f"headroom_{service}"])
-            * fields[service](f"{own_load(service)}_lag0")
+            service: (1.0 + now.values[f"headroom_{service}"])
+            * now.fields[service](f"{own_load(service)}_lag0")
             for service in SERVICES
         }
         return with_floors(chosen, shares), {}

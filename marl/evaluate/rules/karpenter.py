@@ -7,7 +7,6 @@ target while utilisation is low, standard VMs divided between two architectures 
 spot share that is cut by interruptions and heals with time.
 """
 
-from collections.abc import Mapping
 from typing import Final
 
 import torch
@@ -15,7 +14,7 @@ from torch import Tensor
 
 from marl.cloud.actions import row
 from marl.evaluate.baselines import Parameter
-from marl.evaluate.rules.rule import Fields, Memory, Rule, Values, encoded
+from marl.evaluate.rules.rule import Memory, Rule, Sight, encoded
 
 _KNOBS: Final = {
     name: row("compute", name)
@@ -39,28 +38,24 @@ class Karpenter(Rule):
         Parameter(name="healing", low=0.0, high=0.3, start=0.05),
     )
 
-    def act(
-        self,
-        actions: Tensor,
-        fields: Mapping[str, Fields],
-        values: Values,
-        memory: Memory | None,
-    ) -> tuple[Tensor, Memory]:
+    def act(self, now: Sight) -> tuple[Tensor, Memory]:
         """Compute's purchases chosen; the trust in spot (B,) is remembered."""
-        see = fields["compute"]
+        see = now.fields["compute"]
         disturbed = (see("lost_vms") + see("refusals")) > 0
-        trust = torch.ones_like(see("lost_vms")) if memory is None else memory["trust"]
-        healed = trust + values["healing"] * (1.0 - trust)
-        trust = torch.where(disturbed, trust * values["retreat"], healed)
-        chosen = actions.clone()
+        trust = torch.ones_like(see("lost_vms")) if now.memory is None else now.memory["trust"]
+        healed = trust + now.values["healing"] * (1.0 - trust)
+        trust = torch.where(disturbed, trust * now.values["retreat"], healed)
+        chosen = now.actions.clone()
         target = chosen[_KNOBS["target_utilisation"]]
-        is_idle = see("utilisation_vcpu") < values["idle_below"]
-        packed = encoded("compute", "target_utilisation", _column(values["packed_target"], target))
+        is_idle = see("utilisation_vcpu") < now.values["idle_below"]
+        packed = encoded(
+            "compute", "target_utilisation", _column(now.values["packed_target"], target)
+        )
         chosen[_KNOBS["target_utilisation"]] = torch.where(
             is_idle, torch.maximum(target, packed), target
         )
-        shares = {"spot_share": values["spot_share"] * trust}
-        shares["arm_share"] = _column(values["arm_share"], target)
+        shares = {"spot_share": now.values["spot_share"] * trust}
+        shares["arm_share"] = _column(now.values["arm_share"], target)
         for name, share in shares.items():
             chosen[_KNOBS[name]] = encoded("compute", name, share)
         for name in ("zone_spread", "fallback_share"):

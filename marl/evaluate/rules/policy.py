@@ -9,7 +9,7 @@ from torch import Tensor
 from marl.cloud.actions import SIZES
 from marl.cloud.types import SERVICES
 from marl.evaluate.rules import RULES
-from marl.evaluate.rules.rule import Fields, Memory
+from marl.evaluate.rules.rule import Fields, Memory, Sight
 
 if TYPE_CHECKING:
     from marl.train.env import BatchedEnv
@@ -63,7 +63,7 @@ class RulePolicy:
         joined = torch.cat([self.action[agent] for agent in SERVICES]).to(first.device)
         fields = {agent: self._fields(agent, obs[agent]) for agent in SERVICES}
         constant = joined[:, None].expand(-1, len(first))
-        chosen, self._memory = self.rule.act(constant, fields, self.values, self._memory)
+        chosen, self._memory = self.rule.act(Sight(constant, fields, self.values, self._memory))
         parts = chosen.split(SIZES)
         return {agent: part.t() for agent, part in zip(SERVICES, parts, strict=True)}
 

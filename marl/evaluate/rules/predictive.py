@@ -1,6 +1,6 @@
 """Predictive autoscaling: a floor under each service from all that can be known of the hour ahead.
 
-The strongest rule there is: Autopilot's decayed peak (Rzadca et al., "Autopilot: workload
+The richest of the rules: Autopilot's decayed peak (Rzadca et al., "Autopilot: workload
 autoscaling at Google", EuroSys 2020, §3.2), the trend, yesterday and last week, the forecast (as
 the managed instance group's predictive autoscaling looks ahead over the start-up time), scheduled
 and announced work, all weighted by tuning. `autopilot` and `seasonal` are its parts alone.
@@ -18,7 +18,16 @@ from marl.cloud.features import LAGS
 from marl.cloud.foresight import AHEAD
 from marl.cloud.types import SERVICES
 from marl.evaluate.baselines import Parameter
-from marl.evaluate.rules.rule import MARGINS, Fields, Memory, Rule, Values, own_load, with_floors
+from marl.evaluate.rules.rule import (
+    MARGINS,
+    Fields,
+    Memory,
+    Rule,
+    Sight,
+    Values,
+    own_load,
+    with_floors,
+)
 
 PARAMETERS: Final = (
     *MARGINS,
@@ -83,19 +92,14 @@ class Predictive(Rule):
     kind = "predictive"
     parameters = PARAMETERS
 
-    def act(
-        self,
-        actions: Tensor,
-        fields: Mapping[str, Fields],
-        values: Values,
-        memory: Memory | None,
-    ) -> tuple[Tensor, Memory]:
+    def act(self, now: Sight) -> tuple[Tensor, Memory]:
         """Floors raised; nothing is remembered."""
         shares = {
-            service: values[f"margin_{service}"] * predicted_load(service, fields[service], values)
+            service: now.values[f"margin_{service}"]
+            * predicted_load(service, now.fields[service], now.values)
             for service in SERVICES
         }
-        return with_floors(actions, shares), {}
+        return with_floors(now.actions, shares), {}
 
     def vary(
         self, one: NDArray[np.float64], column: Mapping[str, int], rng: np.random.Generator

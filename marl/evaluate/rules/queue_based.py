@@ -5,21 +5,11 @@ over the time it may take, after Little's law (Little 1961: L = λ W, so that ca
 load is backlog / time). Only compute has a visible queue; the other services follow their load.
 """
 
-from collections.abc import Mapping
-
 from torch import Tensor
 
 from marl.cloud.types import SERVICES
 from marl.evaluate.baselines import Parameter
-from marl.evaluate.rules.rule import (
-    MARGINS,
-    Fields,
-    Memory,
-    Rule,
-    Values,
-    own_load,
-    with_floors,
-)
+from marl.evaluate.rules.rule import MARGINS, Memory, Rule, Sight, own_load, with_floors
 from marl.workload.demand import CLASSES
 
 
@@ -35,19 +25,15 @@ class QueueBased(Rule):
         Parameter(name="drain_ml", low=1.0, high=72.0, start=36.0),
     )
 
-    def act(
-        self,
-        actions: Tensor,
-        fields: Mapping[str, Fields],
-        values: Values,
-        memory: Memory | None,
-    ) -> tuple[Tensor, Memory]:
+    def act(self, now: Sight) -> tuple[Tensor, Memory]:
         """Floors raised; nothing is remembered."""
         shares = {}
         for service in SERVICES:
-            load = fields[service](f"{own_load(service)}_lag0")
+            load = now.fields[service](f"{own_load(service)}_lag0")
             if service == "compute":
                 for name in CLASSES:
-                    load = load + fields[service](f"backlog_{name}") / values[f"drain_{name}"]
-            shares[service] = values[f"margin_{service}"] * load.clamp_min(0.0)
-        return with_floors(actions, shares), {}
+                    load = (
+                        load + now.fields[service](f"backlog_{name}") / now.values[f"drain_{name}"]
+                    )
+            shares[service] = now.values[f"margin_{service}"] * load.clamp_min(0.0)
+        return with_floors(now.actions, shares), {}

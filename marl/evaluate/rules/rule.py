@@ -7,6 +7,7 @@ decides.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import ClassVar, Final
 
 import numpy as np
@@ -37,6 +38,23 @@ _HIGHEST: Final = {
 }
 
 
+@dataclass(frozen=True)
+class Sight:
+    """What a rule acts on at one step.
+
+    Attributes:
+        actions: (WIDTH, B) in [-1, 1], the constant knobs of all agents; not written into.
+        fields: service → the fields of its agent's observation, and no other's.
+        values: of each of the rule's parameters.
+        memory: what the step before returned; None at an episode's first step.
+    """
+
+    actions: Tensor
+    fields: Mapping[str, Fields]
+    values: Values
+    memory: Memory | None
+
+
 class Rule(ABC):
     """A kind of rule; stateless, the memory of an episode is handed in and out.
 
@@ -49,24 +67,8 @@ class Rule(ABC):
     parameters: ClassVar[tuple[Parameter, ...]]
 
     @abstractmethod
-    def act(
-        self,
-        actions: Tensor,
-        fields: Mapping[str, Fields],
-        values: Values,
-        memory: Memory | None,
-    ) -> tuple[Tensor, Memory]:
-        """The knobs of this step.
-
-        Args:
-            actions: (WIDTH, B) in [-1, 1], the constant knobs of all agents; not written into.
-            fields: service → the fields of its agent's observation, and no other's.
-            values: of each of `parameters`.
-            memory: what the step before returned; None at an episode's first step.
-
-        Returns:
-            (WIDTH, B) actions, and the memory for the next step.
-        """
+    def act(self, now: Sight) -> tuple[Tensor, Memory]:
+        """(WIDTH, B) knobs of this step in [-1, 1], and the memory for the next one."""
 
     def first(self, known: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
         """(P, WIDTH + K) first candidates of a search that knows (P, WIDTH) good reactive settings.

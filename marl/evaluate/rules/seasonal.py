@@ -6,15 +6,13 @@ the forecast asks for over the coming start-up time, or what the load asks for n
 the one that every agent sees: the usual day, corrected by the last error (`marl.cloud.foresight`).
 """
 
-from collections.abc import Mapping
-
 import torch
 from torch import Tensor
 
 from marl.cloud.foresight import AHEAD
 from marl.cloud.types import SERVICES
 from marl.evaluate.baselines import Parameter
-from marl.evaluate.rules.rule import MARGINS, Fields, Memory, Rule, Values, with_floors
+from marl.evaluate.rules.rule import MARGINS, Memory, Rule, Sight, with_floors
 
 
 class Seasonal(Rule):
@@ -27,17 +25,11 @@ class Seasonal(Rule):
         Parameter(name="ahead", low=0.0, high=1.0, start=1.0),
     )
 
-    def act(
-        self,
-        actions: Tensor,
-        fields: Mapping[str, Fields],
-        values: Values,
-        memory: Memory | None,
-    ) -> tuple[Tensor, Memory]:
+    def act(self, now: Sight) -> tuple[Tensor, Memory]:
         """Floors raised; nothing is remembered."""
         shares = {}
         for service in SERVICES:
-            now, *later = (fields[service](f"forecast_{service}_{h}") for h in AHEAD)
-            rise = (torch.stack(later).amax(0) - now).clamp_min(0.0)
-            shares[service] = values[f"margin_{service}"] * (now + values["ahead"] * rise)
-        return with_floors(actions, shares), {}
+            first, *later = (now.fields[service](f"forecast_{service}_{h}") for h in AHEAD)
+            rise = (torch.stack(later).amax(0) - first).clamp_min(0.0)
+            shares[service] = now.values[f"margin_{service}"] * (first + now.values["ahead"] * rise)
+        return with_floors(now.actions, shares), {}

@@ -16,6 +16,7 @@ from marl.evaluate.rollout import Labels, play_episodes
 from marl.evaluate.rules import RULES
 from marl.evaluate.rules.autopilot import BUCKETS, WIDTH_SHARE, percentile, with_sample
 from marl.evaluate.rules.policy import RulePolicy
+from marl.evaluate.rules.rule import Sight
 from marl.evaluate.scorers import EpisodeScorer
 
 ENGINEER = family("reactive").start
@@ -34,7 +35,7 @@ def played(kind, values, seen, memory=None):
     """Actions of one cloud whose fields are `seen`, 0 where absent."""
     fields = defaultdict(float, seen)
     look = dict.fromkeys(SERVICES, lambda name: torch.tensor([fields[name]]))
-    return RULES[kind].act(CONSTANT, look, start(kind) | values, memory)
+    return RULES[kind].act(Sight(CONSTANT, look, start(kind) | values, memory))
 
 
 def spot(actions):
@@ -54,8 +55,8 @@ def test_a_rule_asks_only_for_fields_of_the_services_own_agent(kind):
         return look
 
     fields = {service: field(service) for service in SERVICES}
-    _, memory = RULES[kind].act(CONSTANT.expand(-1, 2), fields, start(kind), None)
-    RULES[kind].act(CONSTANT.expand(-1, 2), fields, start(kind), memory)
+    _, memory = RULES[kind].act(Sight(CONSTANT.expand(-1, 2), fields, start(kind), None))
+    RULES[kind].act(Sight(CONSTANT.expand(-1, 2), fields, start(kind), memory))
     assert any(asked.values())
     for service in SERVICES:
         assert asked[service] <= set(env.observation_names[service])
@@ -96,7 +97,7 @@ def test_a_new_episode_starts_without_memory(kind):
         return make(num_envs=num_envs, seed=seed, episode_steps=12)
 
     labels = Labels("toy", False, True)
-    policy = RulePolicy("rule", kind, ENGINEER, start(kind) | {})
+    policy = RulePolicy("rule", kind, ENGINEER, start(kind))
     once = play_episodes(policy, made, 4, 0, labels)
     assert play_episodes(policy, made, 4, 0, labels).equals(once)
 
