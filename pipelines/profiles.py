@@ -33,10 +33,10 @@ _REFINED: Final = TrainingPlan(
 # Single-agent RL and independent learners, and the bound that is shown the true demand ahead; one
 # seed each, because nothing is claimed of them but where they end.
 _RIVALS: Final = {
-    "ppo": TrainingPlan(steps=2_000_000, seeds=1),
-    "ippo": TrainingPlan(steps=2_000_000, seeds=1),
+    "ppo": TrainingPlan(steps=1_500_000, seeds=1),
+    "ippo": TrainingPlan(steps=1_500_000, seeds=1),
     "apg_oracle": TrainingPlan(
-        learner="apg", steps=2_000_000, clouds=256, seeds=1, settings=EVERY_STEP
+        learner="apg", steps=1_500_000, clouds=256, seeds=1, settings=EVERY_STEP
     ),
 }
 
@@ -74,12 +74,12 @@ PROFILES: Final = {
         },
         training_seeds=1,
         tuning_candidates=48,
-        tuning_generations=100,
-        tuning_continued=30,
+        tuning_generations=140,
+        tuning_continued=40,
         frontier_generations=3,
         clairvoyant_iterations=0,
         mpc_iterations=0,
-        tuning_episodes=32,
+        tuning_episodes=24,
         evaluation_episodes=64,
         robustness_episodes=32,
         scenarios=SCENARIOS,
@@ -99,14 +99,14 @@ PROFILES: Final = {
         },
         training_seeds=3,
         tuning_candidates=48,
-        tuning_generations=120,
-        tuning_continued=30,
-        frontier_generations=6,
-        clairvoyant_iterations=100,
+        tuning_generations=140,
+        tuning_continued=40,
+        frontier_generations=4,
+        clairvoyant_iterations=80,
         mpc_iterations=4,
-        tuning_episodes=32,
-        evaluation_episodes=128,
-        robustness_episodes=64,
+        tuning_episodes=24,
+        evaluation_episodes=96,
+        robustness_episodes=32,
         scenarios=EVERY_SCENARIO,
     ),
     # The paper-grade run: five training seeds, as DESIGN's evaluation protocol asks.
@@ -129,7 +129,7 @@ PROFILES: Final = {
         frontier_generations=40,
         clairvoyant_iterations=200,
         mpc_iterations=8,
-        tuning_episodes=128,
+        tuning_episodes=120,
         evaluation_episodes=512,
         robustness_episodes=256,
         scenarios=EVERY_SCENARIO,

@@ -17,6 +17,9 @@ from assets.store import Store
 
 if TYPE_CHECKING:
     from marl.evaluate.baselines import BaselineSet
+    from marl.evaluate.promotion.record import Decision
+
+_TIMED_DECISIONS = 100  # of each policy
 
 
 @dg.asset(
@@ -61,6 +64,7 @@ def evaluation_episodes(
 
     from assets.evaluation.work import PlayInputs, play_all
     from marl.evaluate.clairvoyant import ClairvoyantPolicy
+    from marl.evaluate.decisions import as_table, decision_latency
     from marl.evaluate.frontier import savings
     from marl.evaluate.policies import REFERENCE, is_bound
     from marl.evaluate.slices import OBSERVATION_FILE, reference_observation
@@ -90,9 +94,8 @@ def evaluation_episodes(
     compared.write_parquet(into / "comparisons.parquet")
     world, main = clouds.world(), profile.scenarios[0]
     policies = load_policies(trained_policies, baseline_policies)
-    told = tell_episode(
-        [one for one in policies if not is_bound(one.name)], world, main, profile.seed
-    )
+    rivals = [one for one in policies if not is_bound(one.name)]
+    told = tell_episode(rivals, world, main, profile.seed)
     told.write_parquet(into / "trajectories.parquet")
     (reference,) = [one for one in policies if one.name == REFERENCE]
     usual = reference_observation(world, reference, main, profile.seed)
@@ -100,10 +103,15 @@ def evaluation_episodes(
     rewards = compared.filter(
         pl.col("metric") == "reward", pl.col("scenario") == profile.scenarios[0]
     )
+    # A clock's figures differ from run to run: the event log keeps them, the table could not.
+    latency = decision_latency(rivals, world, main, calls=_TIMED_DECISIONS, seed=profile.seed)
     context.add_output_metadata(
         {
-            f"reward above {REFERENCE}: {row['policy']}": row["difference"]
-            for row in rewards.iter_rows(named=True)
+            "decision latency": dg.MetadataValue.md(as_table(latency)),
+            **{
+                f"reward above {REFERENCE}: {row['policy']}": row["difference"]
+                for row in rewards.iter_rows(named=True)
+            },
         }
     )
     return into
@@ -117,6 +125,7 @@ def eval_report(
     context: dg.AssetExecutionContext,
     evaluation_episodes: Path,
     robustness_episodes: Path,
+    champion_policy: Path,
     trained_policies: Path,
     baseline_policies: Path,
     workload_model: Path,
@@ -131,6 +140,7 @@ def eval_report(
 
     from marl.evaluate.baselines import BaselineSet
     from marl.evaluate.policies import BASELINES_FILE, REFERENCE, is_bound
+    from marl.evaluate.promotion.champion import read_decision
     from marl.evaluate.report.content import best_policy
     from marl.evaluate.report.inputs import ReportInputs
     from marl.evaluate.report.page import write_report
@@ -143,10 +153,12 @@ def eval_report(
     goodness = json.loads((workload_report / "report.json").read_text())["goodness"]
     steps = pl.read_parquet(evaluation_episodes / "trajectories.parquet")
     episodes = pl.read_parquet(evaluation_episodes / "rows" / "*.parquet")
+    decision = read_decision(champion_policy)
     inputs = ReportInputs(
         episodes=episodes,
         bounds=[name for name in episodes["policy"].unique().sort() if is_bound(name)],
         robustness=pl.read_parquet(robustness_episodes / SUMMARY),
+        decision=decision,
         comparisons=pl.read_parquet(evaluation_episodes / "comparisons.parquet"),
         trajectories={str(name): part for (name,), part in steps.group_by("policy")},
         learning=pl.read_parquet(trained_policies / "learning.parquet"),
@@ -161,7 +173,7 @@ def eval_report(
         is_synthetic=provenance.is_synthetic,
         baselines=_how_tuned(tuned, provenance.config["settings"]["profile"]["tuning_episodes"]),
         workload=_how_good(goodness),
-        notes=WorkloadModel.load(workload_model).notes,
+        notes=[*WorkloadModel.load(workload_model).notes, *_older(decision, provenance.sha256)],
     )
     best = best_policy(inputs)
     if best is not None:
@@ -214,6 +226,16 @@ def episode_viewer(
         }
     )
     return into
+
+
+def _older(decision: "Decision", episodes: str) -> list[str]:
+    """A note where the policy in service was chosen on other episodes than the report's."""
+    if decision.provenance.get("evaluation_episodes") == episodes:
+        return []
+    return [
+        f"{decision.winner} is in service by a decision on other episodes than these; decide "
+        "anew:  dagster asset materialize --select 'champion_policy,eval_report'"
+    ]
 
 
 def _how_tuned(tuned: "BaselineSet", episodes: int) -> dict[str, str]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from assets.clouds import CloudInputs
 from assets.resources import Profile
-from marl.side_by_side import Say, side_by_side
+from marl.side_by_side import Say, processes, side_by_side
 
 if TYPE_CHECKING:
     import polars as pl
@@ -59,9 +59,14 @@ def tune(clouds: CloudInputs, profile: Profile, say: Say) -> "BaselineSet":
     families = provisioning_families()
     scored = (profile.tuning_episodes, profile.seed)
     tuned: dict[str, TunedBaseline] = {}
-    # Rules that continue another's search wait for it; within each wave nobody waits.
-    for is_later in (False, True):
-        wave = [one.name for one in families if bool(one.continues) == is_later]
+    # Rules that continue another's search wait for it: it begins first, and beside it only what
+    # finds a free core. Within a wave nobody waits.
+    awaited = {one.continues for one in families}
+    free = sorted(
+        (one.name for one in families if not one.continues), key=lambda n: n not in awaited
+    )
+    first = free[: max(len(awaited - {None}), profile.processes or processes(len(free)))]
+    for wave in (first, [one.name for one in families if one.name not in first]):
         work = partial(_tune_part, clouds, budget, scored, tuple(tuned.values()))
         found = side_by_side(work, wave, say, profile.processes)
         tuned |= {one.name: one for part in found for one in part.tuned}

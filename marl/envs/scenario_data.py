@@ -35,7 +35,8 @@ class Scenario:
         events: on top of the demand.
         overrides: fields of `marl.cloud.config.CloudConfig`.
         difficulty: place in the order, 1 the easiest; no two are equal.
-        also: further mixes, taken in turn with `mix`; those the workload cannot show are left out.
+        also: further mixes, taken in turn with `mix`, as it is given; those the workload cannot
+            show are left out.
     """
 
     name: str
@@ -46,7 +47,7 @@ class Scenario:
     events: tuple[EventConfig, ...] = ()
     overrides: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     difficulty: int = 0
-    also: tuple[Mapping[str, float], ...] = ()
+    also: tuple[Mapping[str, float] | None, ...] = ()
 
 
 # No trouble at all. Spot markets always have shocks in the model; here next to none.
@@ -82,6 +83,7 @@ RETRIES: Final = {"retry_share": 0.9}
 # One class alone would do (no service is without load), but batch or ML alone leave the database at
 # a fraction of its smallest tier and web latency without a request: a twentieth of each of the
 # others keeps all four agents at work.
+_OWN: Final = None  # as the workload has them
 _WEB: Final = {"web": 0.9, "batch": 0.05, "ml": 0.05}
 _BATCH: Final = {"web": 0.05, "batch": 0.9, "ml": 0.05}
 _ML: Final = {"web": 0.05, "batch": 0.05, "ml": 0.9}
@@ -273,10 +275,11 @@ ROWS: Final[tuple[Scenario, ...]] = (
     ),
     Scenario(
         "varied",
-        "Every kind of demand in every mix of classes: what policies are trained and tuned on",
+        "Every kind of demand, half of it in the workload's own mix of classes, half in mixes that "
+        "lean to one of them: what policies are trained and tuned on",
         "tell from what is seen which workload it is, and serve it in its own way",
         "mixed",
-        also=(_WEB, _BATCH, _ML),
+        also=(_OWN, _OWN, _WEB, _BATCH, _ML),
     ),
     Scenario(
         "everything_at_once",

@@ -3,6 +3,7 @@
 Which there are is `scenario_data`; making an environment of one belongs to `registry`.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
@@ -123,7 +124,7 @@ def _toy(scenario: Scenario) -> DemandGenerator:
 
 def _mixes(scenario: Scenario, mean_vcpu: Mapping[str, float]) -> list[dict[str, float] | None]:
     """Factors of the scenario's own mix, and of the further ones that the workload can show."""
-    shown = [mix for mix in scenario.also if all(mean_vcpu[name] > 0 for name in mix)]
+    shown = [mix for mix in scenario.also if all(mean_vcpu[name] > 0 for name in mix or ())]
     return [mix_factors(mix, mean_vcpu) for mix in (scenario.mix, *shown)]
 
 
@@ -135,15 +136,18 @@ def scenarios_table() -> str:
         "|---|---|---|---|---|---|---|---|",
     ]
     for one in by_difficulty():
-        mixes = [one.mix or {}, *one.also]
-        told = [", ".join(f"{name} {share:.0%}" for name, share in mix.items()) for mix in mixes]
+        mixes = [mix or {} for mix in (one.mix, *one.also)]
+        told = Counter(", ".join(f"{name} {share:.0%}" for name, share in m.items()) for m in mixes)
         cells = (
             str(one.difficulty),
             f"`{one.name}`",
             one.summary,
             one.teaches,
             one.demand,
-            "; ".join(mix or "as in the workload" for mix in told),
+            "; ".join(
+                (mix or "as in the workload") + (f" ({count} in turn)" if count > 1 else "")
+                for mix, count in told.items()
+            ),
             ", ".join(f"{event.name} {event.per_day:g}/day" for event in one.events) or "–",
             ", ".join(f"`{key}={value:g}`" for key, value in one.overrides.items()) or "–",
         )

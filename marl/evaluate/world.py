@@ -33,7 +33,7 @@ from marl.workload.model import WorkloadModel
 
 ORACLE: Final = "_oracle"  # policies named so are shown the true demand ahead: a bound, no rival
 MIXED: Final = "mixed"  # every kind of demand in turn: the scale of demand is taken from it
-TRAINING: Final = "varied"  # what policies are trained and tuned on: every demand in every mix
+TRAINING: Final = "varied"  # what policies are trained and tuned on: every demand, several mixes
 _KNOB_NAMES: Final = {agent: tuple(knob.name for knob in knobs(agent)) for agent in SERVICES}
 
 

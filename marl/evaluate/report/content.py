@@ -15,6 +15,7 @@ from marl.evaluate.report.groups import LABELS, Cast, cast_of
 from marl.evaluate.report.inputs import Numbers, ReportInputs
 from marl.evaluate.report.metrics import METRICS
 from marl.evaluate.report.money import cost_by_purchase, cost_by_service, trade_offs
+from marl.evaluate.report.service import in_service
 from marl.evaluate.report.sources import sources
 from marl.evaluate.report.tables import (
     equal_slo_rows,
@@ -49,6 +50,7 @@ def build_content(inputs: ReportInputs) -> dict[str, Any]:
     certainty = certainty_rows(inputs, numbers, cast, gap)
     strongest = against_strongest(inputs, numbers, cast)
     robustness = _robustness(inputs, cast)
+    service = in_service(inputs.decision)
     return {
         "schema_version": SCHEMA_VERSION,
         "is_synthetic": inputs.is_synthetic,
@@ -68,7 +70,7 @@ def build_content(inputs: ReportInputs) -> dict[str, Any]:
         "headline": headline(numbers, cast, strongest),
         "verdict": verdict(numbers, cast, strongest, equal_slo),
         "at_a_glance": at_a_glance(
-            inputs, numbers, cast, counts, certainty, strongest, equal_slo, robustness
+            inputs, numbers, cast, counts, certainty, strongest, equal_slo, robustness, service
         ),
         "table": [metric_row(one, main, cast.policies, numbers, reference) for one in shown],
         "certainty": certainty,
@@ -81,6 +83,7 @@ def build_content(inputs: ReportInputs) -> dict[str, Any]:
         "trade_offs": trade_offs(numbers, cast),
         "cost_by_service": cost_by_service(numbers, cast),
         "cost_by_purchase": cost_by_purchase(numbers, cast),
+        "in_service": service,
         "slices": _slices(inputs),
         "robustness": robustness,
         "counts": counts,

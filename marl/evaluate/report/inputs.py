@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import polars as pl
 
+from marl.evaluate.promotion.record import Decision
 from marl.evaluate.slices import Slice
 
 MAIN_SCENARIO: Final = "replay"  # the trace itself: what every headline is about
@@ -36,6 +37,7 @@ class ReportInputs:
         gap: each policy's share of the gap to the clairvoyant planner (`statistics.gap_closed`).
         robustness: a row per perturbation × severity × policy, the summary of the asset
             `robustness_episodes`; empty where it was not made.
+        decision: which policy is in service, and why; None where none was made.
         slices: what the best policy does over two inputs, at stages of its training.
         baselines: how each tuned baseline was tuned, for people.
         workload: goodness-of-fit summary; empty where there is none.
@@ -57,6 +59,7 @@ class ReportInputs:
     savings: pl.DataFrame = field(default_factory=pl.DataFrame)
     gap: pl.DataFrame = field(default_factory=pl.DataFrame)
     robustness: pl.DataFrame = field(default_factory=pl.DataFrame)
+    decision: Decision | None = None
     slices: Sequence[Slice] = ()
     baselines: Mapping[str, str] = field(default_factory=dict)
     workload: Mapping[str, Any] = field(default_factory=dict)

@@ -40,10 +40,12 @@ def sources(numbers: Numbers, cast: Cast) -> dict[str, str]:
         "cost_by_purchase": _means(
             (_ON_DEMAND, "cost_committed_usd", "cost_spot_usd", "cost_traffic_usd"), here
         ),
+        "latency": "python -m marl.evaluate.decisions   # how long a decision takes here",
         "learning": _ask("*", "'data/trained_policies/learning.parquet'"),
         "slices": "dagster asset materialize --select eval_report   # slices of the files in "
         f"data/trained_policies, at {_FOLDER}/observation.parquet",
         "episode": _ask("*", f"'{_FOLDER}/trajectories.parquet'", order="policy, step"),
+        "in_service": "cat data/champion_policy/decision.md   # every guard, every scenario",
         "robustness": _ask("*", "'data/robustness_episodes/summary.parquet'"),
     }
 

@@ -6,6 +6,7 @@ from typing import Any, Final
 from marl.evaluate.report.groups import Cast
 from marl.evaluate.report.inputs import Numbers, ReportInputs
 from marl.evaluate.report.metrics import METRICS, Metric
+from marl.evaluate.report.service import in_service_answer
 from marl.evaluate.report.tables import OBJECTIVE, interval, relative
 
 _STEP_H: Final = 1 / 12  # a step is five minutes
@@ -103,6 +104,7 @@ def at_a_glance(
     strongest: Sequence[Mapping[str, Any]],
     equal_slo: Sequence[Mapping[str, Any]],
     robustness: Sequence[Mapping[str, Any]],
+    service: dict[str, Any] | None,
 ) -> list[dict[str, str]]:
     """Question and answer: what was compared, on what, how much better, how sure, where not."""
     told = {
@@ -115,6 +117,7 @@ def at_a_glance(
         told |= _how_sure(cast, certainty)
         told |= _everywhere(cast, strongest)
         told |= _disturbed(cast, robustness)
+    told |= in_service_answer(service)
     return [{"question": question, "answer": answer} for question, answer in told.items()]
 
 

@@ -22,7 +22,8 @@ def share_of_gap(
 ) -> Interval:
     """(policy - reference) / (ceiling - reference), of means: how far towards the best known.
 
-    Percentile bootstrap interval; each resample draws episodes for all three together.
+    Percentile bootstrap interval; each resample draws episodes for all three together. One in which
+    the ceiling is not above the reference, as a handful of episodes may give, has no share.
 
     Args:
         policy: (n,) rewards of episodes.
@@ -42,7 +43,8 @@ def share_of_gap(
         )
     picks = rng.integers(0, len(policy), (resamples, len(policy)))
     gained, gap = policy - reference, ceiling - reference
-    drawn = gained[picks].mean(1) / gap[picks].mean(1)
+    way = gap[picks].mean(1)
+    drawn = gained[picks].mean(1)[way > 0] / way[way > 0]
     lo, hi = np.percentile(drawn, [50 * (1 - level), 50 * (1 + level)])
     return Interval(estimate=float(gained.mean() / gap.mean()), lo=float(lo), hi=float(hi))
 

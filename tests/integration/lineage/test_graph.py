@@ -31,8 +31,8 @@ LINEAGE = {
     ),
     "eval_report": (
         "evaluation",
-        "baseline_policies evaluation_episodes robustness_episodes trained_policies "
-        "workload_model workload_report",
+        "baseline_policies champion_policy evaluation_episodes robustness_episodes "
+        "trained_policies workload_model workload_report",
     ),
     "episode_viewer": (
         "evaluation",

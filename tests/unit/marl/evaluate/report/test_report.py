@@ -8,8 +8,11 @@ from html.parser import HTMLParser
 import polars as pl
 import pytest
 
+from marl.evaluate.promotion.decide import decide
+from marl.evaluate.promotion.guards import PromotionRules
 from marl.evaluate.report.content import SCHEMA_VERSION, build_content
 from marl.evaluate.report.page import write_report
+from tests.unit.marl.evaluate.promotion.contests import NEW, RULE, contest
 from tests.unit.marl.evaluate.report import frames
 
 KNOWN = ("replay", "mixed")
@@ -51,6 +54,19 @@ def test_policies_are_grouped_and_sorted_by_the_objective(content):
     assert content["policies"] == [name for part in groups.values() for name in part]
     assert content["best_policy"] == "maddpg"
     assert content["best_baseline"] == groups["rules"][0] == "mpc"
+
+
+def test_what_is_in_service_is_told_with_its_reasons(whole, content):
+    decided = build_content(whole)
+    assert decided["in_service"]["verdict"] == "PROMOTE"
+    told = {row["question"]: row["answer"] for row in decided["at_a_glance"]}["What is in service"]
+    assert told.startswith("new (seed 1): promoted in place of reactive. ")
+    assert whole.decision.reasons[0] in told
+    rows = decided["in_service"]["objective"]
+    assert [row["scope"] for row in rows] == ["replay", "all scenarios", "web"]
+    assert all(row["shown"].startswith(f"{row['difference']:+.4f} [") for row in rows)
+    assert content["in_service"] is None  # nothing was decided: nothing is told
+    assert "What is in service" not in {row["question"] for row in content["at_a_glance"]}
 
 
 def test_headlines_show_a_few_and_leave_out_what_is_far_off(content):
@@ -178,6 +194,7 @@ def whole(inputs):
         slices=frames.slices("maddpg"),
         robustness=frames.robustness(["maddpg", "mpc"], kinds=3, severities=2),
         frontier=frames.frontier(count=24),
+        decision=decide(RULE, NEW, contest({"reward": 0.01}), PromotionRules()),
         **_savings_and_gap(),
     )
 
