@@ -44,5 +44,5 @@ def in_service_answer(told: dict[str, Any] | None) -> dict[str, str]:
         else f"kept; {told['challenger']} was not promoted",
         "ROLL BACK": f"rolled back to, from {told['champion']}",
     }
-    answer = f"{told['winner']}: {way[told['verdict']]}. {' '.join(told['reasons'])}"
+    answer = f"{told['winner']}, {way[told['verdict']]}. Why: {' '.join(told['reasons'])}"
     return {"What is in service": " ".join([answer, *told["warnings"]])}

@@ -64,10 +64,8 @@ def verdict(
         )
     sentences += [
         f"At equal service level {best} saves {cell['shown']} {cell['interval']} of cost against "
-        f"the tuned {row['family']} rule's own frontier."
-        for row in equal_slo
-        for cell in row["cells"]
-        if cell["policy"] == best and cell["lo"] is not None
+        f"the tuned {family} rule's own frontier."
+        for family, cell in _savings(equal_slo, cast)
     ]
     reward = rows[0][1]
     if reward is not None and not reward["is_significant"]:
@@ -113,7 +111,7 @@ def at_a_glance(
     }
     if cast.best is not None:
         told |= _how_much(numbers, cast, certainty)
-        told |= _at_equal_slo(cast, equal_slo)
+        told |= _at_equal_slo(equal_slo, cast)
         told |= _how_sure(cast, certainty)
         told |= _everywhere(cast, strongest)
         told |= _disturbed(cast, robustness)
@@ -168,14 +166,30 @@ def _how_much(
     return {f"How much better than {cast.reference}": "; ".join(parts) + "."}
 
 
-def _at_equal_slo(cast: Cast, equal_slo: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+def _at_equal_slo(equal_slo: Sequence[Mapping[str, Any]], cast: Cast) -> dict[str, str]:
     parts = [
-        f"{cell['shown']} {cell['interval']} against {row['family']}"
+        f"{cell['shown']} {cell['interval']} against {family}"
+        for family, cell in _savings(equal_slo, cast)
+    ]
+    return {"Cost saved at equal service level": "; ".join(parts) + "."} if parts else {}
+
+
+def _savings(
+    equal_slo: Sequence[Mapping[str, Any]], cast: Cast
+) -> list[tuple[str, Mapping[str, Any]]]:
+    """The best learner's, against the reference and the strongest rule that has a frontier."""
+    by_family = {
+        row["family"]: cell
         for row in equal_slo
         for cell in row["cells"]
         if cell["policy"] == cast.best and cell["lo"] is not None
+    }
+    strongest = [name for name in cast.groups["rules"] if name in by_family]
+    return [
+        (name, by_family[name])
+        for name in dict.fromkeys([cast.reference, *strongest[:1]])
+        if name in by_family
     ]
-    return {"Cost saved at equal service level": "; ".join(parts) + "."} if parts else {}
 
 
 def _how_sure(cast: Cast, certainty: Sequence[Mapping[str, Any]]) -> dict[str, str]:

@@ -3,13 +3,15 @@
 from collections.abc import Mapping
 from typing import Any
 
+import polars as pl
+
 from marl.evaluate.report.drawing import Picture
 from marl.evaluate.report.inputs import ReportInputs
 from marl.evaluate.report.pictures.episode import draw_capacity, draw_outcome
 from marl.evaluate.report.pictures.learning import draw_learning
 from marl.evaluate.report.pictures.money import draw_bill, draw_trade_offs
 from marl.evaluate.report.pictures.outcome import draw_forest, draw_profile, draw_scenarios
-from marl.evaluate.report.pictures.robustness import draw_degradation
+from marl.evaluate.report.pictures.robustness import draw_degradation, draw_lead
 from marl.evaluate.report.pictures.slices import draw_boundaries, draw_evolution
 from marl.evaluate.robustness.pictures import recovery
 
@@ -33,9 +35,10 @@ def draw_all(inputs: ReportInputs, content: Mapping[str, Any]) -> list[Picture]:
         if len(inputs.slices[0].stages) > 1:
             pictures.append(draw_evolution(inputs.slices, content))
     if content["robustness"]:
-        pictures.append(draw_degradation(content))
+        pictures += [draw_degradation(content), draw_lead(content)]
         if inputs.robustness["recovery_steps"].count():
-            pictures.append(recovery(inputs.robustness))
+            # In the order of the other pictures, which gives policies their colours.
+            pictures.append(recovery(pl.DataFrame(content["robustness"], inputs.robustness.schema)))
     if inputs.trajectories:
         pictures += [draw_capacity(inputs, content), draw_outcome(inputs, content)]
     return pictures

@@ -54,7 +54,8 @@ def draw_capacity(inputs: ReportInputs, content: Mapping[str, Any]) -> Picture:
     )
     return Picture(
         "episode_capacity",
-        "One held-out episode: what was asked for, and what each policy held ready",
+        "One held-out episode: what was asked for (before caches and retries), and what each "
+        "policy held ready",
         f"{held}.",
         to_svg(figure),
         content["sources"]["episode"],

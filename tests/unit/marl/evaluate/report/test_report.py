@@ -17,7 +17,7 @@ from tests.unit.marl.evaluate.report import frames
 
 KNOWN = ("replay", "mixed")
 PICTURES = ("scenarios", "forest", "profile", "trade_offs", "bill", "learning", "boundaries")
-PICTURES += ("evolution", "degradation", "recovery", "episode_capacity", "episode_outcome")
+PICTURES += ("evolution", "degradation", "lead", "recovery", "episode_capacity", "episode_outcome")
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +60,7 @@ def test_what_is_in_service_is_told_with_its_reasons(whole, content):
     decided = build_content(whole)
     assert decided["in_service"]["verdict"] == "PROMOTE"
     told = {row["question"]: row["answer"] for row in decided["at_a_glance"]}["What is in service"]
-    assert told.startswith("new (seed 1): promoted in place of reactive. ")
+    assert told.startswith("new (seed 1), promoted in place of reactive. Why: ")
     assert whole.decision.reasons[0] in told
     rows = decided["in_service"]["objective"]
     assert [row["scope"] for row in rows] == ["replay", "all scenarios", "web"]
