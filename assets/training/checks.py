@@ -41,15 +41,15 @@ def policies_act(folder: Path) -> tuple[bool, str, dict[str, Any]]:
         except PolicyFileError as error:
             wrong.append(f"{path.name}: {error}")
             continue
-        spec = stored.card.spec()
+        team = stored.card.spec().members  # of a single controller too: the agents by name
         noise = torch.Generator().manual_seed(0)
         player = stored.player()
         player.begin(16)
         obs = {
             agent: torch.randn((16, size), generator=noise)
-            for agent, size in zip(spec.agents, spec.obs_sizes, strict=True)
+            for agent, size in zip(team.agents, team.obs_sizes, strict=True)
         }
-        actions = player.decide(obs, spec.action_mask().expand(16, -1, -1))
+        actions = player.decide(obs, team.action_mask().expand(16, -1, -1))
         action = torch.cat(tuple(actions.values()), 1)
         if not torch.isfinite(action).all() or action.abs().max() > 1 + 1e-6:
             wrong.append(f"{path.name}: actions are not finite numbers in [-1, 1]")
