@@ -18,11 +18,7 @@ TINY = Profile(
     embedded_jobs_per_hour=30.0,
     embedded_machines=12,
     episode_steps=24,
-    # A team, and a single controller, whose policy is of another shape.
-    training={
-        "maddpg": TrainingPlan(steps=24 * 1024 * 3),
-        "ppo": TrainingPlan(steps=24 * 1024, seeds=1),
-    },
+    training={"maddpg": TrainingPlan(steps=24 * 1024 * 3)},
     processes=1,
     training_seeds=1,
     tuning_candidates=8,

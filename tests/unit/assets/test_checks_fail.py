@@ -4,6 +4,7 @@ import json
 
 import polars as pl
 import pytest
+import torch
 
 from assets.evaluation.checks import episodes_pair, report_is_complete, tuned_beats_its_start
 from assets.evaluation.suites import SUITES as EVALUATION
@@ -21,9 +22,12 @@ from assets.workload.checks import fit_resembles_trace, model_makes_demand
 from assets.workload.suites import SUITES as WORKLOAD
 from marl.features import demand_windows, task_profiles
 from marl.files import sha256_file
+from marl.nets.actor import TeamActor
+from marl.nets.config import NetConfig
 from marl.traces.canonical import write_table
 from marl.traces.manifest import RawFile, RawManifest, TraceRequest
 from marl.traces.schema import TABLES
+from marl.train.policy_file import PolicyCard, save_policy
 from marl.workload.classes import classify
 
 # One row that every expectation of the table accepts.
@@ -271,6 +275,24 @@ def test_policies_act(tmp_path):
     passed, said, _ = policies_act(tmp_path)
     assert not passed
     assert "evil-seed0.safetensors" in said
+
+
+@pytest.mark.parametrize("is_joint", [False, True])
+def test_policies_of_teams_and_of_single_controllers_act(tmp_path, is_joint):
+    inputs = {"a": ("0",), "b": ("0", "1")}
+    net = NetConfig(hidden=(4,))
+    baseline = torch.full((1, 3) if is_joint else (2, 2), 0.1)
+    actor = TeamActor(
+        (3,) if is_joint else (1, 2), baseline, bound=0.5, net=net,
+        generator=torch.Generator().manual_seed(0),
+    )  # fmt: skip
+    card = PolicyCard(
+        learner="ppo", agents=("a", "b"), is_joint=is_joint, observation_fields=inputs,
+        knobs=inputs, baseline={"a": (0.1,), "b": (0.1, 0.1)}, residual_bound=0.5, hold_steps=1,
+        net=net, training={}, training_seed=0, env_steps=1, fingerprint="f" * 64, versions={},
+    )  # fmt: skip
+    save_policy(tmp_path / "ppo-seed0.safetensors", actor, card)
+    assert policies_act(tmp_path)[:2] == (True, "1 policies act")
 
 
 def test_plan_adds_up(tmp_path):
