@@ -65,7 +65,7 @@ def verdict(
     sentences += [
         f"At equal service level {best} saves {cell['shown']} {cell['interval']} of cost against "
         f"the tuned {family} rule's own frontier."
-        for family, cell in _savings(equal_slo, cast)
+        for family, cell in _savings(cast, equal_slo)
     ]
     reward = rows[0][1]
     if reward is not None and not reward["is_significant"]:
@@ -111,7 +111,7 @@ def at_a_glance(
     }
     if cast.best is not None:
         told |= _how_much(numbers, cast, certainty)
-        told |= _at_equal_slo(equal_slo, cast)
+        told |= _at_equal_slo(cast, equal_slo)
         told |= _how_sure(cast, certainty)
         told |= _everywhere(cast, strongest)
         told |= _disturbed(cast, robustness)
@@ -166,16 +166,16 @@ def _how_much(
     return {f"How much better than {cast.reference}": "; ".join(parts) + "."}
 
 
-def _at_equal_slo(equal_slo: Sequence[Mapping[str, Any]], cast: Cast) -> dict[str, str]:
+def _at_equal_slo(cast: Cast, equal_slo: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     parts = [
         f"{cell['shown']} {cell['interval']} against {family}"
-        for family, cell in _savings(equal_slo, cast)
+        for family, cell in _savings(cast, equal_slo)
     ]
     return {"Cost saved at equal service level": "; ".join(parts) + "."} if parts else {}
 
 
 def _savings(
-    equal_slo: Sequence[Mapping[str, Any]], cast: Cast
+    cast: Cast, equal_slo: Sequence[Mapping[str, Any]]
 ) -> list[tuple[str, Mapping[str, Any]]]:
     """The best learner's, against the reference and the strongest rule that has a frontier."""
     by_family = {
