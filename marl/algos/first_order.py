@@ -80,8 +80,11 @@ class FirstOrderConfig(Frozen):
             stands in the window, climbs its own discounted future; "reward" weighs rewards by their
             place in the window (Xu et al. 2022, eq. 5), which with a small `gamma` all but
             silences the late decisions.
-        noise: standard deviation of Gaussian noise on residuals in training windows: actors climb
-            the return averaged over a neighbourhood (Xu et al. 2022 sample from a Gaussian too).
+        noise: standard deviation, at the run's start, of the Gaussian offsets that each cloud adds
+            to all residuals for an episode; it shrinks linearly to nothing. Actors climb the return
+            averaged over a neighbourhood (randomised smoothing: Duchi, Bartlett and Wainwright
+            2012, arXiv:1103.4296), because whole units leave plateaus without a slope. Drawn anew
+            at every decision, as Xu et al. (2022) do, it would restart the database all the time.
         net: kind and sizes of the actors' networks, with a memory or without; the critic is an MLP
             of its sizes (Xu et al. 2022: layer norm, too).
         actor_lr: Adam step of the actors (Xu et al. 2022: .002). Gradients here are nearly free of
@@ -105,7 +108,7 @@ class FirstOrderConfig(Frozen):
     window: int = Field(default=36, ge=1)
     carry_limit: float = Field(default=5.0, gt=0)
     discount: Literal["gradient", "reward"] = "gradient"
-    noise: float = Field(default=0.0, ge=0)
+    noise: float = Field(default=0.15, ge=0)
     net: NetConfig = NetConfig()
     actor_lr: float = Field(default=5e-3, gt=0)
     critic_lr: float = Field(default=2e-3, gt=0)
@@ -164,6 +167,7 @@ class FirstOrder(LearnerState):
         self.name = config.name
         self.has_critic = config.name == "shac"
         self.updates = 0
+        self.offset: Tensor | None = None  # (N, B, A) of the episode that is being played
         self.actor = TeamActor(
             spec.obs_sizes,
             baseline,
@@ -191,15 +195,28 @@ class FirstOrder(LearnerState):
             lrs["critic_optimiser"] = config.critic_lr
         self._register(parts, lrs, config.lr_end)
 
+    def begin(self, rows: int, share: float) -> float:
+        """Draw the offsets that `rows` clouds keep for an episode; their standard deviation.
+
+        Args:
+            rows: B.
+            share: of the noise at the run's start.
+        """
+        sigma = self.config.noise * share
+        self.offset = None
+        if sigma:
+            shape = (len(self.spec.agents), rows, max(self.spec.action_sizes))
+            drawn = torch.randn(shape, generator=self.generator) * sigma
+            self.offset = drawn.to(self.mask.device)
+        return sigma
+
     def residual(self, logit_NBA: Tensor, noise_NBA: Tensor | None = None) -> Tensor:
         """(N, B, A) residuals of the actors' outputs, with gradients.
 
-        Noise is added where given, else training noise where the configuration wants it.
+        Noise is added where given, else the episode's offsets.
         """
         residual = torch.tanh(logit_NBA)
-        noise = noise_NBA
-        if noise is None and self.config.noise:
-            noise = torch.randn(residual.shape, generator=self.generator) * self.config.noise
+        noise = self.offset if noise_NBA is None else noise_NBA
         if noise is not None:
             residual = (residual + noise.to(residual.device)).clamp(-1, 1)
         return residual * self.mask[:, None]

@@ -32,7 +32,7 @@ class HindsightLearnerConfig(FirstOrderConfig):
         plan_lr: Adam step of a plan, in units of outputs before squashing.
         passes: times that a window's rows are used.
         minibatches: parts they are shuffled into in each pass.
-        residual_l2: as in APG.
+        noise: as in APG; none, because plans need no slope where the actors stand.
     """
 
     name: Literal["hindsight"] = "hindsight"  # type: ignore[assignment]
@@ -41,6 +41,7 @@ class HindsightLearnerConfig(FirstOrderConfig):
     plan_lr: float = Field(default=0.1, gt=0)
     passes: int = Field(default=4, ge=1)
     minibatches: int = Field(default=8, ge=1)
+    noise: float = Field(default=0.0, ge=0)
 
     @model_validator(mode="after")
     def _has_no_memory(self) -> "HindsightLearnerConfig":

@@ -19,7 +19,7 @@ from marl.envs.batched import BatchedEnv
 from marl.evaluate.baselines import Kind
 from marl.evaluate.rules import RULES
 from marl.evaluate.rules.rule import Memory, Rule, Sight
-from marl.evaluate.tuning import Score
+from marl.evaluate.search import Score
 from marl.train.threads import torch_threads
 
 _PERFORMANCE = FIGURES.index("reward_performance")

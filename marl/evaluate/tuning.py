@@ -1,6 +1,7 @@
-"""The search for baselines on the training split: the same for every family, with one budget.
+"""Tuning of the baselines on the training split: the same for every family, with one budget.
 
-All candidates of a generation are played at once, in copies of the same weather (`scorers`).
+All candidates of a generation are played at once, in copies of the same weather (`scorers`); how
+they are found is `search`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -14,18 +15,14 @@ from marl.evaluate.baselines import (
     BaselineSet,
     FrontierPoint,
     Kind,
-    Trial,
     TunedBaseline,
     TuningBudget,
 )
+from marl.evaluate.search import Say, Score, Search, best_settings, repeated
 from marl.train.seeding import derive_seed
 
-# (P, A + K) settings, all agents' knobs in a row and then the rule's parameters → (P, 2) mean
-# reward and mean performance objective per step of each, all in the same training episodes.
-Score = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 # (P, A) good settings of the family that is continued → (P, A + K) first candidates.
 Begin = Callable[[NDArray[np.float64], np.random.Generator], NDArray[np.float64]]
-Say = Callable[[str], None]
 
 
 def tune_baselines(
@@ -37,10 +34,12 @@ def tune_baselines(
     begin: Mapping[Kind, Begin] = MappingProxyType({}),
     known: Sequence[TunedBaseline] = (),
 ) -> BaselineSet:
-    """Search each family by differential evolution (Storn and Price 1997) on the training split.
+    """Search each family on the training split.
 
-    A family that continues another begins with the best settings which that one had tried when
-    `budget.continued` generations were left: both have had the same number of trials in the end.
+    Differential evolution, then a sweep over each knob, then `budget.continued` generations of
+    evolution from the best settings known by then. A family that continues another has only the
+    last of these, from the best that the other knew when it came to it: both have had the same
+    number of trials in the end.
 
     Args:
         families: what to tune; one that continues another comes after it.
@@ -83,19 +82,23 @@ def _tune(
 ) -> TunedBaseline:
     low, high, start = family.bounds()
     rng = np.random.default_rng(derive_seed(seed, "search", family.name))
+    size, own = budget.candidates, budget.generations - budget.continued
+    told = budget.generations if before is None else budget.continued
+    search = Search(family.name, (low, high), score, size, told, say)
     if before is None:
         # Half of the first generation lies near the careful engineer's setting, half anywhere.
-        generations, inherited, half = budget.generations, 0, budget.candidates // 2
-        first = rng.uniform(low, high, (budget.candidates, len(low)))
-        first[:half] = np.clip(start + 0.25 * (first[:half] - start), low, high)
+        first = rng.uniform(low, high, (size, len(low)))
+        first[: size // 2] = np.clip(start + 0.25 * (first[: size // 2] - start), low, high)
         first[0] = start
+        swept = search.sweep_length(own)
+        search.evolve(first, own - swept, rng)
+        search.sweep(swept)
+        inherited, begun = 0, repeated(best_settings(search.trials, size), size)
     else:
-        generations = budget.continued
-        inherited = (budget.generations - generations) * budget.candidates
-        known = best_settings(before.trials[:inherited], budget.candidates)
-        rows = np.array([known[place % len(known)] for place in range(budget.candidates)])
-        first = np.clip(begin(rows, rng), low, high)
-    trials = search(family.name, (low, high), first, generations, score, rng, say)
+        inherited = own * size
+        begun = begin(repeated(best_settings(before.trials[:inherited], size), size), rng)
+    search.evolve(np.clip(begun, low, high), budget.continued, rng)
+    trials = search.trials
     best = max(trials, key=lambda trial: trial.reward)
     return TunedBaseline(
         name=family.name,
@@ -141,18 +144,18 @@ def tune_frontier(
     count, generations = budget
     for factor in factors:
         more = (factor - 1.0) * weight
-        known = best_settings(tuned.trials, count, more)
-        first = np.array([known[place % len(known)] for place in range(count)])
         name = f"{family.name}, performance x {factor:g}"
         rng = np.random.default_rng(derive_seed(seed, "frontier", name))
-        trials = search(name, (low, high), first, generations, score, rng, progress, more)
-        (best,) = best_settings(trials, 1, more)
+        search = Search(name, (low, high), score, count, generations, progress, more)
+        first = repeated(best_settings(tuned.trials, count, more), count)
+        search.evolve(first, generations, rng)
+        (best,) = best_settings(search.trials, 1, more)
         points.append(
             FrontierPoint(
                 factor=factor,
                 action=family.joint(np.array(best)),
                 parameters=family.rule(best),
-                trials=len(trials),
+                trials=len(search.trials),
             )
         )
     return tuple(sorted(points, key=lambda point: point.factor))
@@ -177,87 +180,3 @@ def with_frontiers(
         for one in families
     }
     return found.model_copy(update={"frontiers": frontiers})
-
-
-def best_settings(
-    trials: Sequence[Trial], count: int, more: float = 0.0
-) -> list[tuple[float, ...]]:
-    """The `count` best different settings tried, the best first; fewer where fewer were tried.
-
-    Args:
-        trials: those tried.
-        count: how many are wanted.
-        more: weight of performance beyond what the reward gives it.
-    """
-    ranked = sorted(trials, key=lambda trial: -(trial.reward + more * trial.performance))
-    return list(dict.fromkeys(trial.knobs for trial in ranked))[:count]
-
-
-def search(
-    name: str,
-    bounds: tuple[NDArray[np.float64], NDArray[np.float64]],
-    first: NDArray[np.float64],
-    generations: int,
-    score: Score,
-    rng: np.random.Generator,
-    progress: Say | None = None,
-    more: float = 0.0,
-) -> list[Trial]:
-    """Differential evolution from the generation `first` on; every trial, in order.
-
-    Args:
-        name: told in lines and errors.
-        bounds: lowest and highest value (D,) of each column; equal where it is not searched.
-        first: (P, D) settings of the first generation.
-        generations: the first included.
-        score: plays candidates.
-        rng: random state of the search.
-        progress: receives a line per generation.
-        more: weight of performance beyond what the reward gives it: what is climbed is reward +
-            `more` · performance.
-
-    Raises:
-        FloatingPointError: a score is not finite.
-    """
-    from scipy.optimize import differential_evolution
-
-    say = progress or (lambda _: None)
-    low, high = bounds
-    is_free = high > low
-    candidates = len(first)
-    trials: list[Trial] = []
-
-    def lose(free: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Minus what is climbed, for each column of (free columns, candidates)."""
-        rows = np.tile(first[0], (free.shape[1], 1))
-        rows[:, is_free] = free.T
-        scored = score(rows)
-        if not np.isfinite(scored).all():
-            bad = rows[~np.isfinite(scored).all(1)][0].tolist()
-            raise FloatingPointError(f"{name}: no finite reward with the knobs {bad}")
-        trials.extend(
-            Trial(knobs=tuple(row), reward=reward, performance=performance)
-            for row, (reward, performance) in zip(rows.tolist(), scored.tolist(), strict=True)
-        )
-        best = max(trial.reward + more * trial.performance for trial in trials)
-        generation = len(trials) // candidates
-        say(f"{name}: generation {generation} of {generations}, best {best:+.4f}")
-        return np.asarray(-(scored @ np.array([1.0, more])))
-
-    if is_free.any():
-        differential_evolution(
-            lose,
-            list(zip(low[is_free], high[is_free], strict=True)),
-            init=first[:, is_free],
-            maxiter=generations - 1,
-            mutation=(0.4, 0.9),
-            recombination=0.8,
-            atol=-1.0,  # never stop early: every family gets its whole budget
-            polish=False,
-            updating="deferred",
-            vectorized=True,
-            rng=rng,
-        )
-    else:
-        lose(np.empty((0, candidates)))
-    return trials

@@ -115,7 +115,9 @@ class FirstOrderTrainer:
         rule = twin(self.env, self.make_env, seed) if self.is_relative else None
         self.noise.reset()
         is_learning = self.epoch >= config.warmup_epochs
-        self.learner.anneal(self.epoch / max(config.epochs - 1, 1))
+        done = self.epoch / max(config.epochs - 1, 1)
+        self.learner.anneal(done)
+        sigma = self.learner.begin(config.num_envs, 1.0 - done)
         length = self.learner.config.window
         rows: list[dict[str, Tensor]] = []
         self.memory = self.learner.actor.begin(config.num_envs)
@@ -133,9 +135,7 @@ class FirstOrderTrainer:
             rows.append(measured)
         self.epoch += 1
         means = {name: float(sum(row[name] for row in rows)) / len(rows) for name in rows[0]}
-        means["exploration/sigma"] = (
-            self.learner.config.noise if is_learning else config.noise_sigma
-        )
+        means["exploration/sigma"] = sigma if is_learning else config.noise_sigma
         refuse_divergence(means, self.learner, self.epoch)
         return means
 

@@ -85,9 +85,43 @@ def test_actors_start_at_the_baseline_and_climb():
 
 def test_an_agents_missing_knob_gets_no_residual():
     made = learner(noise=0.5)
+    made.begin(5, 1.0)
     residual = made.residual(made.actor.logits(torch.randn(5, 2, 3), None)[0])
     assert residual[1, :, 1].abs().max() == 0
     assert residual[0].abs().min() > 0
+
+
+def test_clouds_keep_their_offsets_for_an_episode_and_these_shrink_to_nothing():
+    made = learner(noise=0.2)
+    logits = made.actor.logits(torch.zeros(4000, 2, 3), None)[0]
+    plain = made.residual(logits)
+    assert made.begin(4000, 1.0) == 0.2
+    first, again = made.residual(logits), made.residual(logits)
+    assert torch.equal(first, again)
+    moved = (first - plain)[0].detach()
+    assert moved.std() == pytest.approx(0.2, rel=0.05)
+    assert moved.mean() == pytest.approx(0.0, abs=0.02)
+    assert made.begin(4000, 0.5) == 0.1
+    assert not torch.equal(made.residual(logits), first)
+    assert made.begin(4000, 0.0) == 0.0
+    assert torch.equal(made.residual(logits), plain)
+
+
+def test_offsets_find_the_slope_that_whole_units_hide():
+    # One knob of two levels, rounded: at .2 it is flat, and a cloud with the larger one earns more.
+    made = learner(noise=0.3, residual_l2=0.0, actor_lr=0.02)
+
+    def earned(logits):
+        steep = torch.sigmoid((made.residual(logits) - 0.5) * 60.0)
+        return steep[0, :, 0] - 0.2 * made.residual(logits)[0, :, 0]
+
+    for step in range(300):
+        made.begin(64, 1.0 - step / 299)
+        obs = torch.zeros(1, 64, 2, 3)
+        logits = made.actor.logits(obs[0], None)[0]
+        empty = torch.zeros(1, 64, 4)
+        made.update(Window(earned(logits)[None], logits[None], empty, empty[0], obs))
+    assert torch.tanh(made.actor.logits(obs[0], None)[0])[0, 0, 0] > 0.5
 
 
 def test_only_shac_has_a_critic_and_its_target_follows():
@@ -138,9 +172,11 @@ def test_steps_shrink_linearly():
 def test_a_loaded_learner_goes_on_bit_for_bit(name):
     first, second = learner(name=name, noise=0.1), learner(name=name, noise=0.1)
     first.observe(torch.rand(9, 2, 3), torch.rand(9, 4))
+    first.begin(5, 1.0)
     first.update(window(first))
     second.load_state_dict(copy.deepcopy(first.state_dict()))  # as a file would be
     for made in (first, second):
+        made.begin(5, 0.5)
         made.update(window(made, seed=2))
     old, new = first.state_dict(), second.state_dict()
     assert old.keys() == new.keys()

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from marl.evaluate.baselines import BaselineFamily, BaselineSet, Parameter, TuningBudget
-from marl.evaluate.tuning import best_settings, tune_baselines, with_frontiers
+from marl.evaluate.search import Search, best_settings, one_at_a_time
+from marl.evaluate.tuning import tune_baselines, with_frontiers
 
 LOW = {"a": (-1.0, -1.0), "b": (-0.5,)}
 HIGH = {"a": (1.0, 1.0), "b": (1.0,)}
@@ -42,6 +43,40 @@ def test_finds_the_known_optimum_within_each_familys_bounds():
             FREE.flat(START if one is free else FIXED.start), abs=1e-12
         )
     assert "free: generation 40 of 40" in lines[39]
+
+
+def test_a_sweep_tries_every_level_of_one_free_knob_after_the_other():
+    low, high = np.array([-1.0, 0.2, -0.5]), np.array([1.0, 0.2, 1.0])
+    known = np.array([[0.1, 0.2, 0.3], [0.4, 0.2, 0.5]])
+    rows = one_at_a_time(known, (low, high), 18)
+    first = [[level, 0.2, 0.3] for level in (-1, -1 / 3, 1 / 3, 1)]
+    third = [[0.1, 0.2, level] for level in (-0.5, 0.0, 0.5, 1.0)]
+    assert rows[:8] == pytest.approx(np.array(first + third))
+    assert (rows[8:16, 1:] == [0.2, 0.5])[:4].all()  # then the next best setting
+    assert rows[16:] == pytest.approx(rows[:2])  # and the best again
+
+
+def test_the_sweep_finds_another_number_of_units_where_evolution_has_settled_on_one():
+    def score(rows):
+        """Two units are the best in all that is tried; none is better, where nobody looks."""
+        units = np.floor((rows[:, 0] + 1) * 1.5 + 0.5)
+        reward = np.where(units == 0, 1.0, -np.abs(units - 2)) - rows[:, 1] ** 2
+        return np.stack([reward, reward], 1)
+
+    lines: list[str] = []
+    bounds = (np.array([-1.0, -1.0]), np.array([1.0, 1.0]))
+    search = Search("one", bounds, score, 8, 10, lines.append)
+    rng = np.random.default_rng(0)
+    settled = np.stack([rng.uniform(0.2, 0.4, 8), rng.uniform(-1, 1, 8)], 1)
+    for row in settled:
+        search.play(np.tile(row, (8, 1)))
+    assert max(trial.reward for trial in search.trials) < 0.0
+    assert search.sweep_length(9) == 1
+    assert search.sweep_length(2) == 0
+    search.sweep(1)
+    assert len(search.trials) == 8 * 9
+    assert max(trial.reward for trial in search.trials) > 0.5
+    assert "generation 9 of 10" in lines[-1]
 
 
 def test_same_seed_same_result_and_it_survives_json():
