@@ -1,6 +1,6 @@
 """What simulated clouds are made from, as plain values that any process can read for itself."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,11 +16,13 @@ class CloudInputs:
     Attributes:
         workload_model, price_catalog: folders of the assets.
         episode_steps: steps of an episode.
+        mode: see `ProvisioningWorld`; "eager" where this machine cannot compile.
     """
 
     workload_model: Path
     price_catalog: Path
     episode_steps: int
+    mode: str = "eager"
 
     def world(self) -> "ProvisioningWorld":
         """Read them, once a process for each time they are made: the scale of demand takes long."""
@@ -31,9 +33,11 @@ class CloudInputs:
 def _world(
     inputs: CloudInputs, workload: tuple[int, int], prices: tuple[int, int]
 ) -> "ProvisioningWorld":
+    from marl.cloud.compiled import mode_here
     from marl.evaluate.world import load_world
 
-    return load_world(inputs.workload_model, inputs.price_catalog, inputs.episode_steps)
+    loaded = load_world(inputs.workload_model, inputs.price_catalog, inputs.episode_steps)
+    return replace(loaded, mode=mode_here(inputs.mode))
 
 
 def _made(folder: Path) -> tuple[int, int]:

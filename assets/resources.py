@@ -67,6 +67,8 @@ class Profile(dg.ConfigurableResource):
         episode_steps: steps of 5 minutes in an episode.
         training: what is trained and how long, by the name that tables call the policy. A name
             that ends in `_oracle` is trained and played where forecasts are the truth: a bound.
+        mode: of tuning and training, see `marl.evaluate.world`: "compiled" ("eager" where the
+            machine cannot), or "eager", which saves compiling, a minute or two once on a machine.
         processes: to tune, train and evaluate in, side by side; 0: as many as there are cores, and
             memory for.
         training_seeds: independent trainings of each policy.
@@ -91,6 +93,7 @@ class Profile(dg.ConfigurableResource):
     embedded_machines: int
     episode_steps: int
     training: dict[str, TrainingPlan]
+    mode: str = "compiled"
     processes: int = 0
     training_seeds: int
     tuning_candidates: int

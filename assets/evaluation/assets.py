@@ -38,7 +38,7 @@ def baseline_policies(
     from marl.evaluate.policies import BASELINES_FILE
     from marl.files import write_json
 
-    clouds = CloudInputs(workload_model, price_catalog, profile.episode_steps)
+    clouds = CloudInputs(workload_model, price_catalog, profile.episode_steps, profile.mode)
     tuned = tune(clouds, profile, reporter(context))
     into = store.staging("baseline_policies")
     write_json(into / BASELINES_FILE.name, tuned.model_dump(mode="json"))

@@ -52,7 +52,7 @@ def trained_policies(
 
     hashes = {path.name: Provenance.load(path).sha256 for path in (workload_model, price_catalog)}
     inputs = TrainingInputs(
-        clouds=CloudInputs(workload_model, price_catalog, profile.episode_steps),
+        clouds=CloudInputs(workload_model, price_catalog, profile.episode_steps, profile.mode),
         baseline_policies=baseline_policies,
         profile=profile.name,
         checkpoints=store.working("checkpoints"),

@@ -13,6 +13,7 @@ import time
 import types
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
+from functools import cache
 from typing import Any, Final, Generic, TypeVar
 
 import torch
@@ -45,6 +46,33 @@ def cpp_compiler() -> str | None:
     """Path of the C++ compiler that torch would use, or None. `CXX` names another one."""
     names = (os.environ["CXX"],) if os.environ.get("CXX") else ("g++", "clang++")
     return next((path for name in names if (path := shutil.which(name))), None)
+
+
+@cache
+def mode_here(mode: str) -> str:
+    """`mode`; "eager", with a warning, where "compiled" is wanted and torch cannot compile here.
+
+    For work that is only faster when it is compiled. A trivial kernel is tried: beside a compiler
+    torch needs Python's headers.
+    """
+    if checked_mode(mode) == "eager":
+        return mode
+    try:
+        CompiledStep(_trivial)(torch.zeros(8))
+    except Exception as error:  # the compiler's, the linker's, torch's own: all mean the same here
+        told = str(error).strip().splitlines() or [type(error).__name__]
+        _log.warning(
+            "torch cannot compile on this machine (%s): the work goes on operation by operation, "
+            "with the same results up to rounding, several times slower. It needs g++ or clang++ "
+            "and Python's headers",
+            told[0],
+        )
+        return "eager"
+    return mode
+
+
+def _trivial(x: Tensor) -> Tensor:
+    return x + 1.0
 
 
 def in_standard_layout(value: Any) -> Any:
@@ -98,6 +126,7 @@ class CompiledStep(Generic[_Result]):
         function: Callable[..., _Result],
         *constants: object,
         device: torch.device | str = "cpu",
+        has_gradients: bool = False,
     ) -> None:
         """Prepare; nothing is compiled yet.
 
@@ -106,6 +135,8 @@ class CompiledStep(Generic[_Result]):
                 are not allowed in it.
             constants: baked into the kernels, so they must not change afterwards.
             device: where the arguments will live.
+            has_gradients: compile the way back too. Which arguments want gradients is part of what
+                is compiled: another choice compiles again.
 
         Raises:
             CompilerMissingError: there is no C++ compiler, which torch needs on the CPU.
@@ -118,6 +149,7 @@ class CompiledStep(Generic[_Result]):
             )
         self.compilations = 0
         self.compile_s = 0.0
+        self._has_gradients = has_gradients
         self._name = getattr(function, "__name__", "step")
 
         def bound(*arguments: object) -> _Result:
@@ -136,23 +168,25 @@ class CompiledStep(Generic[_Result]):
         self._call = torch.compile(own, dynamic=False, fullgraph=True, options=options)
 
     def __call__(self, *arguments: object) -> _Result:
-        """What the function returns, without gradients.
+        """What the function returns.
 
         Raises:
-            ValueError: an argument asks for gradients: only eager mode gives them.
+            ValueError: an argument asks for gradients, for which this step was not compiled.
         """
         for argument in arguments:
+            if self._has_gradients:
+                break
             if isinstance(argument, Tensor) and argument.requires_grad:
                 raise ValueError('the compiled step has no gradients; use mode="eager"')
         if self.compilations:
-            with torch.no_grad():
+            with torch.set_grad_enabled(self._has_gradients):
                 return self._call(*arguments)
         return self._first(arguments)
 
     def _first(self, arguments: Sequence[object]) -> _Result:
         _log.warning("compiling %s: a minute or so, seconds if torch has it cached", self._name)
         begun_s = time.perf_counter()
-        with torch.no_grad():
+        with torch.set_grad_enabled(self._has_gradients):
             result = self._call(*arguments)
         self.compile_s = time.perf_counter() - begun_s
         _log.warning("compiled %s in %.1f s", self._name, self.compile_s)

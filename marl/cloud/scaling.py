@@ -58,9 +58,14 @@ class Provisioned:
 def node_share(replicas: Tensor, read_share: float) -> Tensor:
     """Load of the largest database node over the load of all: writes + reads / nodes.
 
-    Every node applies all writes; reads spread over the primary and its replicas.
+    Every node applies all writes; reads spread over the primary and its replicas. Between whole
+    numbers, which only smooth clouds have, it is a straight line: on the curve itself the first
+    tenth of a replica would take twice what a tenth of a whole one takes, and learners would buy
+    replicas for what none of them is worth.
     """
-    return (1.0 - read_share) + read_share / (1.0 + replicas)
+    whole = replicas.detach().floor().clamp_min(0.0)  # a staircase may end a rounding below 0
+    part = replicas - whole
+    return (1.0 - read_share) + read_share * ((1.0 - part) / (1.0 + whole) + part / (2.0 + whole))
 
 
 def held_loads(loads: Tensor, knobs: Tensor, rounding: Rounding, params: CloudParams) -> Tensor:

@@ -23,7 +23,7 @@ from marl.cloud.params import Reference
 from marl.cloud.requests import REQUEST_FIELDS, Requests, queued_requests
 from marl.cloud.types import SERVICES, CloudState
 from marl.cloud.weather import Weather, draw_weather
-from marl.envs.advance import Advance, eager
+from marl.envs.advance import Advance, eager, smooth
 from marl.envs.rewards import TERMS, RewardOptions, RewardState, apply, begin, restored
 from marl.workload.demand import DemandGenerator
 
@@ -85,6 +85,7 @@ class BatchedEnv:
         seed: int,
         advance: Advance = eager,
         rewards: RewardOptions | None = None,
+        smooth_advance: Advance = smooth,
     ) -> None:
         if num_envs < 1:
             raise ValueError(f"num_envs must be at least 1; got {num_envs}")
@@ -119,6 +120,7 @@ class BatchedEnv:
         terms = TERMS if rewards is not None else ()
         self._figure_rows = {name: i for i, name in enumerate((*figure_names(zones), *terms))}
         self._advance = advance
+        self.smooth_advance = smooth_advance  # of the same clouds, for who wants gradients
         self._reward_options = rewards
         self._reward_state: RewardState | None = None
         self._seed = _checked_seed(seed)

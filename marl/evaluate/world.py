@@ -19,6 +19,7 @@ from marl.cloud.dynamics import Cloud
 from marl.cloud.params import Reference
 from marl.cloud.types import SERVICES
 from marl.envs import make
+from marl.envs.advance import advance_for, smooth_for
 from marl.envs.batched import BatchedEnv
 from marl.envs.scenarios import (
     Scenario,
@@ -64,6 +65,8 @@ class ProvisioningWorld:
         episode_steps: steps of five minutes in an episode.
         device: where environments live.
         overrides: fields of `marl.cloud.params.CloudConfig`.
+        mode: "eager", or "compiled" for what takes the same step millions of times: candidates of a
+            search, gradients of first-order learners. The same results up to rounding.
     """
 
     model: WorkloadModel
@@ -71,6 +74,7 @@ class ProvisioningWorld:
     episode_steps: int = 144
     device: str = "cpu"
     overrides: Mapping[str, Any] = field(default_factory=dict)
+    mode: str = "eager"
 
     @property
     def is_synthetic(self) -> bool:
@@ -91,9 +95,12 @@ class ProvisioningWorld:
         one = scenario(scenario_name)
         generator = generator_for(one, self.model, split)  # type: ignore[arg-type]
         cloud = self._cloud(one)
+        smooth = smooth_for(self.mode, cloud)
 
         def make_one(num_envs: int, seed: int) -> BatchedEnv:
-            return BatchedEnv(cloud, generator, num_envs, self.episode_steps, seed)
+            return BatchedEnv(
+                cloud, generator, num_envs, self.episode_steps, seed, smooth_advance=smooth
+            )
 
         return make_one
 
@@ -121,8 +128,8 @@ class ProvisioningWorld:
 
     def scorer(self, episodes: int, seed: int) -> EpisodeScorer:
         """Scores settings of every kind of rule on the same `episodes` training episodes."""
-        env = self.make_env(TRAINING, "train")(episodes, seed)
-        return EpisodeScorer(cast(BatchedEnv, env), seed)
+        env = cast(BatchedEnv, self.make_env(TRAINING, "train")(episodes, seed))
+        return EpisodeScorer(env, seed, advance_for(self.mode, env.cloud))
 
     def _cloud(self, one: Scenario) -> Cloud:
         return self._make(one, self.reference).cloud

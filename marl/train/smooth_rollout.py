@@ -1,6 +1,6 @@
 """The simulated clouds as a world that gradients flow through, for first-order learners.
 
-Steps are `marl.cloud.dynamics` in smooth rounding; the same weather and the same knobs as the
+Steps are `marl.envs.advance` in smooth rounding; the same weather and the same knobs as the
 environment's. Which windows are cut and what is learned from them belong to `first_order`.
 """
 
@@ -14,11 +14,11 @@ import torch
 from torch import Tensor
 
 from marl.algos.first_order import DifferentiableRollout
-from marl.cloud.dynamics import Cloud, knobs_from_actions, step
+from marl.cloud.dynamics import Cloud
 from marl.cloud.figures import figure_names
-from marl.cloud.rounding import SMOOTH, Rounding
 from marl.cloud.types import SERVICES, CloudState
 from marl.cloud.weather import Weather
+from marl.envs.advance import Advance, smooth
 from marl.train.env import BatchedEnv
 from marl.train.hold import reward_terms
 
@@ -31,7 +31,7 @@ class CloudRollout:
         weather: of the episode.
         state: the clouds before step `start`.
         start: first step.
-        rounding: smooth for gradients.
+        advance: by a step; smooth for gradients.
     """
 
     def __init__(
@@ -40,9 +40,9 @@ class CloudRollout:
         weather: Weather,
         state: CloudState,
         start: int = 0,
-        rounding: Rounding = SMOOTH,
+        advance: Advance = smooth,
     ) -> None:
-        self._cloud, self._weather, self._rounding = cloud, weather, rounding
+        self._cloud, self._weather, self._advance = cloud, weather, advance
         self._now, self._step = state, start
         self._features = cloud.observe(state, weather.told[start])
         names = figure_names(cloud.params.config.zones)
@@ -76,16 +76,20 @@ class CloudRollout:
                 f"{len(self._weather)}"
             )
         joined = torch.cat([actions[agent].t() for agent in SERVICES]).clamp(-1.0, 1.0)
-        knobs = knobs_from_actions(joined, self._cloud)
+        weather = self._weather
         total = torch.zeros_like(self._now.elapsed)
         told = torch.zeros(len(self._term_rows), device=total.device)
         for _ in range(steps):
-            weather = self._weather.at(self._step)
-            self._now, outcome = step(self._now, knobs, weather, self._cloud, self._rounding)
-            total = total + outcome.reward.mean(0)
-            told += outcome.figures.detach()[self._term_rows].mean(1)
+            self._now, reward, figures, self._features = self._advance(
+                self._now,
+                joined,
+                weather.packed[self._step],
+                weather.told[self._step + 1],
+                self._cloud,
+            )
+            total = total + reward.mean(0)
+            told += figures.detach()[self._term_rows].mean(1)
             self._step += 1
-        self._look()
         self._terms = told / steps
         return total / steps
 
@@ -97,14 +101,11 @@ class CloudRollout:
         """Let only `share` of later gradients reach what came before, each at most `limit`."""
         parts = {f.name: getattr(self._now, f.name) for f in dataclasses.fields(self._now)}
         self._now = CloudState(**{name: faded(part, share, limit) for name, part in parts.items()})
-        self._look()
+        self._features = self._cloud.observe(self._now, self._weather.told[self._step])
 
     def fork(self) -> "CloudRollout":
         """An independent copy: a step replaces states and never writes into them."""
         return copy.copy(self)
-
-    def _look(self) -> None:
-        self._features = self._cloud.observe(self._now, self._weather.told[self._step])
 
 
 def rollout_of(env: BatchedEnv) -> DifferentiableRollout:
@@ -130,7 +131,10 @@ def rollout_of(env: BatchedEnv) -> DifferentiableRollout:
             "reward options (shaping, normalisation, multipliers) have no smooth counterpart; "
             "make the environment without them for first-order learners"
         )
-    return CloudRollout(clouds.cloud, clouds.weather, clouds.cloud_state, clouds.step_index)
+    advance = getattr(env, "smooth_advance", smooth)
+    return CloudRollout(
+        clouds.cloud, clouds.weather, clouds.cloud_state, clouds.step_index, advance
+    )
 
 
 class _Fade(torch.autograd.Function):

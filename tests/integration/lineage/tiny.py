@@ -24,6 +24,7 @@ TINY = Profile(
     tuning_candidates=8,
     tuning_generations=2,
     tuning_continued=1,
+    mode="eager",
     frontier_generations=1,
     clairvoyant_iterations=1,
     mpc_iterations=1,

@@ -8,7 +8,7 @@ import torch
 from marl.cloud.dynamics import initial_state
 from marl.cloud.pricing import crossing_share
 from marl.cloud.rounding import EXACT
-from marl.cloud.scaling import capacity, database_downtime, provision
+from marl.cloud.scaling import capacity, database_downtime, node_share, provision
 from marl.cloud.types import LOADS, POOLS
 from tests.unit.marl.cloud.helpers import (
     cell,
@@ -65,6 +65,16 @@ def test_capacity_of_each_service_by_hand(cloud):
     # A small disk bounds the database: 1 · 300 IOPS, 50 for each vCPU of load.
     small = provisioned(cloud, EVEN, **pools | {"db_disk": 1})
     assert carried(cloud, small)["db"] == pytest.approx(6.0)
+
+
+def test_parts_of_a_replica_take_their_part_of_what_a_whole_one_takes():
+    replicas = torch.tensor([-1e-7, 0.0, 0.25, 1.0, 1.5, 3.0], requires_grad=True)
+    share = node_share(replicas, 0.8)
+    third = 0.2 + 0.8 * (1 / 2 + 1 / 3) / 2
+    expected = torch.tensor([1.0, 1.0, 0.75 * 1.0 + 0.25 * 0.6, 0.6, third, 0.4])
+    torch.testing.assert_close(share, expected, atol=1e-6, rtol=0)
+    share.sum().backward()
+    assert replicas.grad[:3].tolist() == pytest.approx([-0.4] * 3)  # all the way to the first one
 
 
 @pytest.mark.parametrize("replicas", [0, 1, 3])

@@ -10,7 +10,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from marl.cloud.compiled import CompiledStep, CompilerMissingError, checked_mode, cpp_compiler
+from marl.cloud.compiled import (
+    CompiledStep,
+    CompilerMissingError,
+    checked_mode,
+    cpp_compiler,
+    mode_here,
+)
 
 needs_compiler = pytest.mark.skipif(
     cpp_compiler() is None, reason="no C++ compiler (g++ or clang++): nothing can be compiled here"
@@ -56,6 +62,43 @@ def test_without_a_compiler_the_user_is_told_what_to_do(monkeypatch):
     assert cpp_compiler() is None
     with pytest.raises(CompilerMissingError, match=r'CXX, or use mode="eager"'):
         CompiledStep(fill, pump())
+
+
+def test_work_goes_on_eagerly_where_nothing_can_be_compiled_and_says_so(monkeypatch, caplog):
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    mode_here.cache_clear()
+    with caplog.at_level(logging.WARNING):
+        assert mode_here("compiled") == "eager"
+    assert "cannot compile on this machine (mode" in caplog.text
+    assert "Python's headers" in caplog.text
+    assert mode_here("eager") == "eager"
+    mode_here.cache_clear()
+    with pytest.raises(ValueError, match="eager, compiled"):
+        mode_here("fast")
+
+
+@pytest.mark.slow
+@needs_compiler
+def test_a_machine_that_compiles_is_found_out():
+    mode_here.cache_clear()
+    assert mode_here("compiled") == "compiled"
+
+
+@pytest.mark.slow
+@needs_compiler
+def test_the_way_back_is_compiled_too_where_gradients_are_wanted():
+    def flow(level: Tensor, weight: Tensor) -> Tensor:
+        return torch.exp2(-((level * weight).clamp_min(1e-6) ** 0.3)).cumsum(0)
+
+    weight = torch.tensor([[1.0], [3.0]])
+    step = CompiledStep(flow, weight, has_gradients=True)
+    found, want = (torch.rand(2, 5).requires_grad_() for _ in range(2))
+    with torch.no_grad():
+        want.copy_(found)
+    step(found).sum().backward()
+    flow(want, weight).sum().backward()
+    torch.testing.assert_close(found.grad, want.grad)
+    assert want.grad.abs().min() > 0
 
 
 @needs_compiler

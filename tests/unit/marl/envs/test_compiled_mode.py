@@ -5,6 +5,8 @@ import torch
 
 from marl.cloud.compiled import cpp_compiler
 from marl.envs import make
+from marl.envs.advance import smooth, smooth_for
+from marl.train.smooth_rollout import CloudRollout
 
 STEPS = 14  # past an hour, so that spot VMs change their age group, and past an autoreset
 EPISODE = 13
@@ -41,3 +43,49 @@ def test_a_compiled_episode_equals_the_eager_one_and_repeats_itself():
         # Latencies near saturation divide by 1 - utilisation: a few hundred times the rounding.
         torch.testing.assert_close(got, want, rtol=1e-3, atol=1e-4)
         assert torch.equal(got, again)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(cpp_compiler() is None, reason="no C++ compiler (g++ or clang++) here")
+def test_the_compiled_smooth_step_has_the_eager_ones_gradients():
+    env = make(num_envs=3, seed=5, episode_steps=8)
+    env.reset()
+    fused = smooth_for("compiled", env.cloud)
+
+    def window(advance):
+        start = CloudRollout(env.cloud, env.weather, env.cloud_state, advance=advance)
+        moved = {
+            agent: torch.full((3, *space.shape), 0.1, requires_grad=True)
+            for agent, space in env.action_spec.items()
+        }
+        earned = []
+        for t in range(3):
+            start.fade(0.9 if t else 0.0, 1.0)
+            # What agents see carries gradients too.
+            seen = {agent: obs.mean(1, keepdim=True) for agent, obs in start.obs().items()}
+            earned.append(start.advance({a: moved[a] + 0.1 * seen[a] for a in moved}, 1))
+        torch.stack(earned).sum().backward()
+        return torch.stack(earned).detach(), torch.cat([one.grad for one in moved.values()], 1)
+
+    (reward, gradient), (want, slope) = window(fused), window(smooth)
+    torch.testing.assert_close(reward, want, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(gradient, slope, rtol=1e-3, atol=1e-4)
+    assert slope.abs().max() > 0.01
+    with torch.no_grad():  # nothing to fuse for who only plays
+        rollout = CloudRollout(env.cloud, env.weather, env.cloud_state, advance=fused)
+        plain = CloudRollout(env.cloud, env.weather, env.cloud_state)
+        held = {a: torch.zeros(3, *s.shape) for a, s in env.action_spec.items()}
+        assert torch.equal(rollout.advance(held, 1), plain.advance(held, 1))
+
+
+def test_a_compiled_step_serves_only_its_own_cloud():
+    env = make(num_envs=1, episode_steps=2)
+    other = make(num_envs=1, episode_steps=2)
+    other.reset()
+    if cpp_compiler() is None:
+        pytest.skip("no C++ compiler (g++ or clang++) here")
+    rollout = CloudRollout(
+        other.cloud, other.weather, other.cloud_state, advance=smooth_for("compiled", env.cloud)
+    )
+    with pytest.raises(ValueError, match="only the cloud it was built for"):
+        rollout.advance({a: torch.zeros(1, *s.shape) for a, s in env.action_spec.items()}, 1)

@@ -47,6 +47,15 @@ def test_a_score_is_the_mean_reward_of_playing_the_same_constant():
     assert np.array_equal(score(candidates), scores)
 
 
+def test_candidates_score_the_same_in_blocks_of_any_size(monkeypatch):
+    score = EpisodeScorer(view(5), seed=3).constant
+    candidates = np.linspace(-0.8, 0.8, 7)[:, None] * np.ones((1, WIDTH))
+    at_once = score(candidates)
+    for block in (15, 10, 5, 1):  # three, two, one candidate at a time; never less than one
+        monkeypatch.setattr("marl.evaluate.scorers._BLOCK", block)
+        assert score(candidates) == pytest.approx(at_once, rel=1e-6)
+
+
 def test_a_twin_lives_in_the_same_weather_and_goes_its_own_way():
     env = view(3)
     env.reset(seed=8)
