@@ -194,6 +194,13 @@ COMPONENTS: Final = (
         settings={"n_step": 3},
     ),
     Component(
+        name="no_offsets",
+        bases=("apg",),
+        change="clouds add no offsets to residuals: the slope where the actors stand, nothing else",
+        hypothesis="worse: whole units leave plateaus without a slope",
+        settings={"learner": {"noise": 0.0}},
+    ),
+    Component(
         name="no_carry_limit",
         bases=("apg",),
         change="gradients pass back through time without limits",

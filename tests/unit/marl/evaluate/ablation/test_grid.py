@@ -34,6 +34,7 @@ ALLOWED = {
     "not_relative": ("config.is_relative",),
     "no_layer_norm": ("config.learner.net.has_layer_norm",),
     "three_steps": ("config.n_step",),
+    "no_offsets": ("config.learner.noise",),
     "no_carry_limit": ("config.learner.carry_limit",),
     "from_apg": ("config.warm_start",),
     "hindsight": ("config.hindsight.ratio",),
