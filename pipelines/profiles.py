@@ -10,7 +10,7 @@ from assets.resources import Profile, TrainingPlan
 
 # Every five minutes, about four hours ahead: gradients through the clouds need no exploration,
 # whose trembling knobs would cost more than quicker decisions bring.
-EVERY_STEP: Final = {"hold_steps": 1, "gamma": 0.98}
+EVERY_STEP: Final = {"hold_steps": 1, "gamma": 0.98, "evaluate_every": 4}
 
 # MADDPG from APG's actors, on the exact clouds: steps so small that it refines and does not wander
 # (actor steps of 1e-5 gained for an epoch and then lost more than that).
@@ -94,7 +94,7 @@ PROFILES: Final = {
         training={
             **_RIVALS,  # first, because its bound takes long: no core waits for it in the end
             "maddpg": TrainingPlan(steps=3_000_000),
-            "apg": TrainingPlan(steps=2_000_000, clouds=256, settings=EVERY_STEP),
+            "apg": TrainingPlan(steps=3_000_000, clouds=256, settings=EVERY_STEP),
             "apg_maddpg": _REFINED,
         },
         training_seeds=3,

@@ -83,7 +83,7 @@ def _train_chain(
 ) -> "list[TrainResult]":
     """Runs one after another, each pupil from its teacher's file."""
     from marl.evaluate.baselines import BaselineSet
-    from marl.evaluate.policies import BASELINES_FILE, REFERENCE
+    from marl.evaluate.policies import BASELINES_FILE, departure
     from marl.evaluate.world import TRAINING
     from marl.train.loop import train
     from marl.train.tensorboard_tracker import TensorBoardTracker
@@ -91,7 +91,7 @@ def _train_chain(
 
     world = inputs.clouds.world()
     found = (inputs.baseline_policies / BASELINES_FILE.name).read_text(encoding="utf-8")
-    rule = BaselineSet.model_validate_json(found).actions()[REFERENCE]
+    rule = departure(BaselineSet.model_validate_json(found))
     results: dict[str | None, TrainResult] = {}
     for config in part:
         teacher = results.get(config.warm_start)

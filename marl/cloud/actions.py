@@ -4,13 +4,14 @@ The table is the action space, and the source of the documentation's. What a kno
 belongs to `scaling`; the operations it becomes to `marl.gcp.operations`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
+from marl.cloud.rounding import EXACT
 from marl.cloud.types import SERVICES
 from marl.frozen import Frozen
 
@@ -207,6 +208,9 @@ _KNOBS: Final[dict[str, tuple[Knob, ...]]] = {
     ),
 }
 
+# Knobs that the exact clouds round, and how.
+_ROUNDED: Final = {"read_replicas": EXACT.nearest, "has_ha": EXACT.is_on}
+
 SIZES: Final = tuple(len(_KNOBS[service]) for service in SERVICES)
 WIDTH: Final = sum(SIZES)
 _STARTS: Final = {service: sum(SIZES[:i]) for i, service in enumerate(SERVICES)}
@@ -301,3 +305,18 @@ def encode(agent: str, values: Mapping[str, float]) -> Tensor:
             )
         out.append(2.0 * (value - knob.low) / (knob.high - knob.low) - 1.0)
     return torch.tensor(out, dtype=torch.float32)
+
+
+def settled(agent: str, action: Sequence[float]) -> tuple[float, ...]:
+    """The same action to the exact clouds: rounded knobs at the whole number they are rounded to.
+
+    What learners depart from: the smooth clouds would take .46 replicas at their word.
+    """
+    whole = []
+    for knob, given in zip(knobs(agent), action, strict=True):
+        half = (knob.high - knob.low) * 0.5
+        if knob.name in _ROUNDED:
+            value = torch.tensor(knob.low + (given + 1.0) * half)
+            given = (float(_ROUNDED[knob.name](value)) - knob.low) / half - 1.0
+        whole.append(given)
+    return tuple(whole)

@@ -27,17 +27,17 @@ def eager(
     state: CloudState, actions: Tensor, weather: Tensor, told: Tensor, cloud: Cloud
 ) -> tuple[CloudState, Tensor, Tensor, Tensor]:
     """One step, operation by operation; see `Advance`."""
-    return _advanced(state, actions, weather, told, cloud, EXACT)
+    return advanced(state, actions, weather, told, cloud, EXACT)
 
 
 def smooth(
     state: CloudState, actions: Tensor, weather: Tensor, told: Tensor, cloud: Cloud
 ) -> tuple[CloudState, Tensor, Tensor, Tensor]:
     """The same in smooth rounding: gradients flow from all it returns to state and actions."""
-    return _advanced(state, actions, weather, told, cloud, SMOOTH)
+    return advanced(state, actions, weather, told, cloud, SMOOTH)
 
 
-def _advanced(
+def advanced(
     state: CloudState,
     actions: Tensor,
     weather: Tensor,
@@ -45,6 +45,7 @@ def _advanced(
     cloud: Cloud,
     rounding: Rounding,
 ) -> tuple[CloudState, Tensor, Tensor, Tensor]:
+    """One step in any rounding; see `Advance`."""
     knobs, drawn = knobs_from_actions(actions, cloud), unpack(weather, cloud.params.config.zones)
     after, outcome = step(state, knobs, drawn, cloud, rounding)
     return after, outcome.reward, outcome.figures, cloud.observe(after, told)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from marl.algos.base import TeamSpec
+from marl.cloud.actions import settled
 from marl.evaluate.baselines import BaselineSet, JointAction, Kind, TunedBaseline
 from marl.evaluate.clairvoyant import ClairvoyantPolicy, PlannerConfig
 from marl.evaluate.mpc import PLANNER, MpcPolicy
@@ -30,6 +31,12 @@ TRAINED_FOLDER = Path("trained_policies")
 _DRAWN: Final = 256  # clouds a random policy draws for at once: its draws for one are independent
 # of how many run beside it
 REFERENCE: Final = "reactive"  # what every difference is measured against, and plans start from
+
+
+def departure(found: BaselineSet) -> JointAction:
+    """What learners depart from: the tuned reactive rule, rounded knobs at whole numbers."""
+    rule = found.actions()[REFERENCE]
+    return {agent: settled(agent, action) for agent, action in rule.items()}
 
 
 def is_bound(name: str) -> bool:

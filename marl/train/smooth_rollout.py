@@ -50,6 +50,11 @@ class CloudRollout:
         self._term_rows = torch.tensor([names.index(name) for name in self._term_names])
         self._terms = torch.zeros(len(self._term_names))
 
+    @property
+    def clouds(self) -> CloudState:
+        """The clouds before the next step."""
+        return self._now
+
     def obs(self) -> dict[str, Tensor]:
         """Agent → (B, F_i), as `BatchedEnv` shows it."""
         return self._cloud.show(self._features, self._now, self._weather, self._step)

@@ -19,7 +19,13 @@ import numpy as np
 import torch
 
 from marl.evaluate.baselines import BaselineSet
-from marl.evaluate.policies import BASELINES_FILE, ConstantPolicy, LearnedPolicy, Policy
+from marl.evaluate.policies import (
+    BASELINES_FILE,
+    ConstantPolicy,
+    LearnedPolicy,
+    Policy,
+    departure,
+)
 from marl.evaluate.rollout import rollout
 from marl.evaluate.statistics import paired_bootstrap
 from marl.evaluate.world import MIXED, ProvisioningWorld, stored_world
@@ -64,7 +70,7 @@ def main() -> int:
     torch.set_num_threads(1)
     world = stored_world(options.data)
     text = (options.data / BASELINES_FILE).read_text(encoding="utf-8")
-    rule = BaselineSet.model_validate_json(text).actions()["reactive"]
+    rule = departure(BaselineSet.model_validate_json(text))
     sys.stdout.write("| learner | M steps | held-in | held-out mixed | held-out replay |\n")
     sys.stdout.write("|---|---|---|---|---|\n")
     with tempfile.TemporaryDirectory() as aside:

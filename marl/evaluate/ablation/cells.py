@@ -30,6 +30,7 @@ from marl.evaluate.policies import (
     ConstantPolicy,
     LearnedPolicy,
     Policy,
+    departure,
 )
 from marl.evaluate.rollout import Labels, play_episodes
 from marl.evaluate.world import MIXED, ProvisioningWorld, stored_world
@@ -83,7 +84,7 @@ class Asked:
     def rule(self) -> Rule:
         """The tuned reactive rule: where actors start, and what gains are measured against."""
         text = (self.data / BASELINES_FILE).read_text(encoding="utf-8")
-        return BaselineSet.model_validate_json(text).actions()[REFERENCE]
+        return departure(BaselineSet.model_validate_json(text))
 
     @cached_property
     def inputs_hash(self) -> str:

@@ -113,3 +113,15 @@ def test_a_missing_agent_is_refused():
     del given_actions["storage"]
     with pytest.raises(ValueError, match=r"missing .'storage'."):
         actions.gather(given_actions, 2, CPU)
+
+
+def test_settled_knobs_are_whole_and_the_exact_clouds_cannot_tell():
+    kept = (0.1, -0.2, 0.3)
+    assert actions.settled("database", (*kept, -0.694, -0.425, 0.5, 0.6)) == pytest.approx(
+        (*kept, -1.0, -1.0, 0.5, 0.6)
+    )
+    assert actions.settled("database", (*kept, 0.1, 0.2, 0.5, 0.6))[3:5] == pytest.approx(
+        (1 / 3, 1.0)  # two replicas, a standby
+    )
+    compute = tuple(torch.linspace(-1, 1, 11).tolist())
+    assert actions.settled("compute", compute) == compute
