@@ -13,7 +13,7 @@ from marl.evaluate.report.inputs import Numbers, ReportInputs
 
 LABELS: Final = {
     "learners": "Learned policies",
-    "rules": "Tuned rules and planners",
+    "rules": "Rules and planners, all tuned but random",
     "bounds": "Bounds: they know what nobody can",
 }
 _LEAD_LEARNERS: Final = 3

@@ -122,7 +122,7 @@ def at_a_glance(
 def _compared(cast: Cast) -> str:
     words = {
         "learners": "learned policies",
-        "rules": "tuned rules and planners",
+        "rules": "rules and planners",
         "bounds": "bounds",
     }
     groups = [f"{len(names)} {words[group]}" for group, names in cast.groups.items() if names]

@@ -92,7 +92,7 @@ def test_verdict_states_difference_interval_and_direction(inputs):
     assert "+0.0100 [+0.0080, +0.0120]" in answers["How much better than reactive"]
     assert "2 scenarios, 24 episodes of 24 h" in answers["On what"]
     assert (
-        "2 learned policies, 10 tuned rules and planners, 1 bound" in answers["What was compared"]
+        "2 learned policies, 10 rules and planners, 1 bound" in answers["What was compared"]
     )
 
 
