@@ -91,9 +91,7 @@ def test_verdict_states_difference_interval_and_direction(inputs):
     answers = {row["question"]: row["answer"] for row in content["at_a_glance"]}
     assert "+0.0100 [+0.0080, +0.0120]" in answers["How much better than reactive"]
     assert "2 scenarios, 24 episodes of 24 h" in answers["On what"]
-    assert (
-        "2 learned policies, 10 rules and planners, 1 bound" in answers["What was compared"]
-    )
+    assert "2 learned policies, 10 rules and planners, 1 bound" in answers["What was compared"]
 
 
 def test_insignificant_is_said_and_listed(inputs):
