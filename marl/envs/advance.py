@@ -18,21 +18,20 @@ from marl.cloud.weather import unpack
 
 # (state, (WIDTH, B) actions, (rows, B) weather, (told, B) foresight after the step, cloud) →
 # (state, (S, B) reward, (figures, B), (features, B)).
-Advance = Callable[
-    [CloudState, Tensor, Tensor, Tensor, Cloud], tuple[CloudState, Tensor, Tensor, Tensor]
-]
+Advanced = tuple[CloudState, Tensor, Tensor, Tensor]
+Advance = Callable[[CloudState, Tensor, Tensor, Tensor, Cloud], Advanced]
 
 
 def eager(
     state: CloudState, actions: Tensor, weather: Tensor, told: Tensor, cloud: Cloud
-) -> tuple[CloudState, Tensor, Tensor, Tensor]:
+) -> Advanced:
     """One step, operation by operation; see `Advance`."""
     return advanced(state, actions, weather, told, cloud, EXACT)
 
 
 def smooth(
     state: CloudState, actions: Tensor, weather: Tensor, told: Tensor, cloud: Cloud
-) -> tuple[CloudState, Tensor, Tensor, Tensor]:
+) -> Advanced:
     """The same in smooth rounding: gradients flow from all it returns to state and actions."""
     return advanced(state, actions, weather, told, cloud, SMOOTH)
 
@@ -44,7 +43,7 @@ def advanced(
     told: Tensor,
     cloud: Cloud,
     rounding: Rounding,
-) -> tuple[CloudState, Tensor, Tensor, Tensor]:
+) -> Advanced:
     """One step in any rounding; see `Advance`."""
     knobs, drawn = knobs_from_actions(actions, cloud), unpack(weather, cloud.params.config.zones)
     after, outcome = step(state, knobs, drawn, cloud, rounding)
@@ -64,16 +63,7 @@ def advance_for(mode: str, cloud: Cloud) -> Advance:
     """
     if checked_mode(mode) == "eager":
         return eager
-    fused = CompiledStep(eager, cloud, device=cloud.params.device)
-
-    def compiled(
-        state: CloudState, actions: Tensor, weather: Tensor, told: Tensor, same: Cloud
-    ) -> tuple[CloudState, Tensor, Tensor, Tensor]:
-        if same is not cloud:
-            raise ValueError("a compiled step serves only the cloud it was built for")
-        return fused(state, actions, weather, told)
-
-    return compiled
+    return _serving(cloud, CompiledStep(eager, cloud, device=cloud.params.device))
 
 
 def smooth_for(mode: str, cloud: Cloud) -> Advance:
@@ -90,20 +80,31 @@ def smooth_for(mode: str, cloud: Cloud) -> Advance:
     """
     if checked_mode(mode) == "eager":
         return smooth
-    fused = CompiledStep(smooth, cloud, device=cloud.params.device, has_gradients=True)
+    differentiable = CompiledStep(smooth, cloud, device=cloud.params.device, has_gradients=True)
 
-    def compiled(
-        state: CloudState, actions: Tensor, weather: Tensor, told: Tensor, same: Cloud
-    ) -> tuple[CloudState, Tensor, Tensor, Tensor]:
-        if same is not cloud:
-            raise ValueError("a compiled step serves only the cloud it was built for")
+    def fused(state: CloudState, actions: Tensor, weather: Tensor, told: Tensor) -> Advanced:
         if not torch.is_grad_enabled():
             return smooth(state, actions, weather, told, cloud)
         # Of what asks for gradients the kernels are made: always everything, so that one will do.
         parts = {
             field.name: _asking(getattr(state, field.name)) for field in dataclasses.fields(state)
         }
-        return fused(CloudState(**parts), _asking(actions), weather, told)
+        return differentiable(CloudState(**parts), _asking(actions), weather, told)
+
+    return _serving(cloud, fused)
+
+
+def _serving(
+    cloud: Cloud, fused: Callable[[CloudState, Tensor, Tensor, Tensor], Advanced]
+) -> Advance:
+    """What is built into `fused` as the `Advance` of that cloud, and of no other."""
+
+    def compiled(
+        state: CloudState, actions: Tensor, weather: Tensor, told: Tensor, same: Cloud
+    ) -> Advanced:
+        if same is not cloud:
+            raise ValueError("a compiled step serves only the cloud it was built for")
+        return fused(state, actions, weather, told)
 
     return compiled
 
