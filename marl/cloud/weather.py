@@ -23,7 +23,8 @@ from marl.cloud.params import CloudParams, work_of
 from marl.cloud.types import DELAY_SLOTS, KINDS, REQUEST_SLOTS, WORK, WeatherStep
 from marl.workload.demand import CHANNELS, CLASSES, KNOWN, DemandBatch, DemandGenerator
 
-BLOCK: Final = 16
+# All parts of a mixture of four kinds of demand in six mixes of classes (`varied`), or of fewer.
+BLOCK: Final = 24
 OUTLOOK: Final = ("load_compute", "load_storage", "load_network", "load_database", "spot_ratio")
 # Names as constants: dynamo cannot trace `fields` of a class.
 _FIELDS: Final = tuple(field.name for field in fields(WeatherStep))

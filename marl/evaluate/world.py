@@ -19,7 +19,7 @@ from marl.cloud.dynamics import Cloud
 from marl.cloud.params import Reference
 from marl.cloud.types import SERVICES
 from marl.envs import make
-from marl.envs.advance import advance_for, smooth_for
+from marl.envs.advance import Advance, advance_for, any_number, eager, smooth, smooth_for
 from marl.envs.batched import BatchedEnv
 from marl.envs.scenarios import (
     Scenario,
@@ -66,7 +66,8 @@ class ProvisioningWorld:
         device: where environments live.
         overrides: fields of `marl.cloud.params.CloudConfig`.
         mode: "eager", or "compiled" for what takes the same step millions of times: candidates of a
-            search, gradients of first-order learners. The same results up to rounding.
+            search, training. The same results up to rounding. Scenarios whose clouds are not like
+            all others' (`Scenario.overrides`) stay eager: each would have to be compiled for.
     """
 
     model: WorkloadModel
@@ -94,12 +95,19 @@ class ProvisioningWorld:
         """
         one = scenario(scenario_name)
         generator = generator_for(one, self.model, split)  # type: ignore[arg-type]
-        cloud = self._cloud(one)
-        smooth = smooth_for(self.mode, cloud)
+        cloud, exact, smoothed = self._clouds
+        if one.overrides:
+            cloud, exact, smoothed = self._make(one, self.reference).cloud, eager, smooth
 
         def make_one(num_envs: int, seed: int) -> BatchedEnv:
             return BatchedEnv(
-                cloud, generator, num_envs, self.episode_steps, seed, smooth_advance=smooth
+                cloud,
+                generator,
+                num_envs,
+                self.episode_steps,
+                seed,
+                exact,
+                smooth_advance=smoothed,
             )
 
         return make_one
@@ -131,8 +139,14 @@ class ProvisioningWorld:
         env = cast(BatchedEnv, self.make_env(TRAINING, "train")(episodes, seed))
         return EpisodeScorer(env, seed, advance_for(self.mode, env.cloud))
 
-    def _cloud(self, one: Scenario) -> Cloud:
-        return self._make(one, self.reference).cloud
+    @cached_property
+    def _clouds(self) -> tuple[Cloud, Advance, Advance]:
+        """What stays fixed of all scenarios' clouds, and how they advance: exact, smooth."""
+        cloud = self._make(scenario(MIXED), self.reference).cloud
+        exact = advance_for(self.mode, cloud)
+        if self.mode != "eager":
+            exact = any_number(exact)
+        return cloud, exact, smooth_for(self.mode, cloud)
 
     def _make(self, one: Scenario, reference: Reference | None) -> BatchedEnv:
         return make(

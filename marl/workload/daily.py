@@ -4,6 +4,7 @@ Used for counts (by Poisson quasi-likelihood) and for the logarithm of a level (
 Which noise surrounds the mean belongs to `arrivals` and `levels`.
 """
 
+from functools import cache
 from typing import Final
 
 import numpy as np
@@ -34,10 +35,16 @@ def design(time_us: NDArray[np.int64], harmonics: int) -> Floats:
 
 def factor(time_us: NDArray[np.int64], coefficients: tuple[float, ...]) -> Floats:
     """exp(daily terms) of the windows that hold the trace times, scaled to a daily mean of 1."""
+    return np.asarray(_cycle(coefficients)[time_us % DAY_US // WINDOW_US])
+
+
+@cache  # asked for by every draw of demand
+def _cycle(coefficients: tuple[float, ...]) -> Floats:
+    """(windows of a day,) the factors."""
     day = np.arange(0, DAY_US, WINDOW_US)
     beta = np.asarray(coefficients)
     cycle = np.exp(design(day, len(beta) // 2) @ beta)
-    return np.asarray((cycle / cycle.mean())[time_us % DAY_US // WINDOW_US])
+    return np.asarray(cycle / cycle.mean())
 
 
 def fit_counts(

@@ -129,9 +129,10 @@ class FittedGenerator:
 
 
 class MixedGenerator:
-    """Several kinds of demand in turn: episode i of a draw is of kind i modulo their number.
+    """Several kinds of demand in turn, from a kind on that each draw chooses by chance.
 
-    What is known ahead is kept where every kind knows it.
+    So a draw of as many episodes as there are kinds has one of each, and a row of small draws has
+    all of them in the end. What is known ahead is kept where every kind knows it.
     """
 
     name = "mixed"
@@ -145,9 +146,11 @@ class MixedGenerator:
         """Draw `episodes` episodes of `steps` steps; see `DemandGenerator`."""
         check_size(episodes, steps)
         count = len(self._parts)
+        first = int(rng.integers(count))
+        parts = (self._parts[first:] + self._parts[:first])[:episodes]
         drawn = [
-            part.sample(len(range(first, episodes, count)), steps, rng)
-            for first, part in enumerate(self._parts[:episodes])
+            part.sample(len(range(place, episodes, count)), steps, rng)
+            for place, part in enumerate(parts)
         ]
         values = _in_turn([part.values for part in drawn])
         start_us = _in_turn([part.start_us for part in drawn])

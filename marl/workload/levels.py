@@ -4,6 +4,7 @@ A level is (what runs because of recent arrivals + what runs anyway) × daily cy
 of arrivals belong to `arrivals`; the noise's memory to `noise`.
 """
 
+from functools import cache
 from typing import Final
 
 import numpy as np
@@ -94,15 +95,21 @@ class LevelModel(Frozen):
         """Level at `time_us` from the arrivals' echo and noise, all of one shape."""
         if self.mean == 0:
             return np.zeros_like(echo)
-        residual = np.interp(z, _z_grid(), np.exp(self.quantiles)).astype(echo.dtype)
+        residual = np.interp(z, _z_grid(), _exponentials(self.quantiles)).astype(echo.dtype)
         level = (self.base + self.floor + self.slope * echo) * residual
         if is_cyclical and self.daily:
             level = level * daily.factor(time_us, self.daily).astype(echo.dtype)
         return np.clip((level - self.floor) * self.scale, 0, self.most).astype(echo.dtype)
 
 
+@cache  # as is the next: asked for by every draw of demand
 def _z_grid() -> Floats:
     return np.linspace(-4.0, 4.0, _QUANTILES)
+
+
+@cache
+def _exponentials(quantiles: tuple[float, ...]) -> Floats:
+    return np.asarray(np.exp(quantiles))
 
 
 def fit_level(

@@ -4,6 +4,7 @@ A collection still running when observation ends contributes its survival functi
 density. What runs during a lifetime belongs to `requests`.
 """
 
+from functools import cache
 from typing import Final, Literal, Self
 
 import numpy as np
@@ -78,13 +79,20 @@ class LifetimeModel(Frozen):
             return np.asarray(p[1] * (-np.log1p(-shares)) ** (1 / p[0]))
         if self.family == "pareto":
             return np.asarray(p[1] * np.expm1(-np.log1p(-shares) / p[0]))
-        grid = np.linspace(-5.0, 40.0, 4001)  # log-seconds
-        below = -np.expm1(_log_survival(self.family, p, np.exp(grid)))
-        return np.asarray(np.exp(np.interp(shares, np.maximum.accumulate(below), grid)))
+        grid, below = _distribution(self.family, tuple(float(x) for x in p))
+        return np.asarray(np.exp(np.interp(shares, below, grid)))
 
     def sample(self, size: int | tuple[int, ...], rng: np.random.Generator) -> Floats:
         """Independent lifetimes in seconds."""
         return self.quantile(rng.random(size))
+
+
+@cache  # asked for by every draw of demand
+def _distribution(family: Family, p: tuple[float, ...]) -> tuple[Floats, Floats]:
+    """(4001,) log-seconds and the share of lifetimes below each, never falling."""
+    grid = np.linspace(-5.0, 40.0, 4001)
+    below = -np.expm1(_log_survival(family, np.array(p), np.exp(grid)))
+    return grid, np.maximum.accumulate(below)
 
 
 def _log_normal_parts(mu: float, sigma: float, log_x: Floats) -> tuple[Floats, Floats]:

@@ -160,7 +160,7 @@ class Liar:
 
 @pytest.mark.parametrize("changes", [{"more": 1}, {"step_s": 60.0}])
 def test_a_generator_that_gives_something_else_is_refused(changes):
-    with pytest.raises(ValueError, match="'liar' was asked for 16 episodes of 30 steps"):
+    with pytest.raises(ValueError, match=f"'liar' was asked for {BLOCK} episodes of 30 steps"):
         draw(1, generator=Liar(**changes))
 
 
