@@ -28,10 +28,10 @@ Advance = Callable[[CloudState, Tensor, Tensor, Tensor, Cloud], Advanced]
 BLOCK: Final = 1152
 
 
-def eager(
+def exact(
     state: CloudState, actions: Tensor, weather: Tensor, told: Tensor, cloud: Cloud
 ) -> Advanced:
-    """One step, operation by operation; see `Advance`."""
+    """One step in exact rounding, operation by operation; see `Advance`."""
     return advanced(state, actions, weather, told, cloud, EXACT)
 
 
@@ -68,8 +68,8 @@ def advance_for(mode: str, cloud: Cloud) -> Advance:
         CompilerMissingError: "compiled" where there is no C++ compiler.
     """
     if checked_mode(mode) == "eager":
-        return eager
-    return _serving(cloud, CompiledStep(eager, cloud, device=cloud.params.device))
+        return exact
+    return _serving(cloud, CompiledStep(exact, cloud, device=cloud.params.device))
 
 
 def any_number(advance: Advance, block: int = BLOCK) -> Advance:

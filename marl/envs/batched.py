@@ -23,7 +23,7 @@ from marl.cloud.params import Reference
 from marl.cloud.requests import REQUEST_FIELDS, Requests, queued_requests
 from marl.cloud.types import SERVICES, CloudState
 from marl.cloud.weather import Weather, draw_weather
-from marl.envs.advance import Advance, eager, smooth
+from marl.envs.advance import Advance, exact, smooth
 from marl.envs.rewards import TERMS, RewardOptions, RewardState, apply, begin, restored
 from marl.workload.demand import DemandGenerator
 
@@ -83,7 +83,7 @@ class BatchedEnv:
         num_envs: int,
         episode_steps: int,
         seed: int,
-        advance: Advance = eager,
+        advance: Advance = exact,
         rewards: RewardOptions | None = None,
         smooth_advance: Advance = smooth,
     ) -> None:

@@ -18,7 +18,7 @@ from marl.cloud.compiled import in_standard_layout
 from marl.cloud.dynamics import initial_state
 from marl.cloud.figures import FIGURES
 from marl.cloud.types import SERVICES
-from marl.envs.advance import Advance, eager
+from marl.envs.advance import Advance, exact
 from marl.envs.batched import BatchedEnv
 from marl.evaluate.baselines import Kind
 from marl.evaluate.rules import RULES
@@ -43,7 +43,7 @@ class EpisodeScorer:
         advance: the clouds by a step, in exact rounding.
     """
 
-    def __init__(self, env: BatchedEnv, seed: int, advance: Advance = eager) -> None:
+    def __init__(self, env: BatchedEnv, seed: int, advance: Advance = exact) -> None:
         env.reset(seed=seed)
         self._cloud, self._weather, self._advance = env.cloud, env.weather, advance
         self._episodes = env.num_envs

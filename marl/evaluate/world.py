@@ -19,7 +19,7 @@ from marl.cloud.dynamics import Cloud
 from marl.cloud.params import Reference
 from marl.cloud.types import SERVICES
 from marl.envs import make
-from marl.envs.advance import Advance, advance_for, any_number, eager, smooth, smooth_for
+from marl.envs.advance import Advance, advance_for, any_number, exact, smooth, smooth_for
 from marl.envs.batched import BatchedEnv
 from marl.envs.scenarios import (
     Scenario,
@@ -95,9 +95,9 @@ class ProvisioningWorld:
         """
         one = scenario(scenario_name)
         generator = generator_for(one, self.model, split)  # type: ignore[arg-type]
-        cloud, exact, smoothed = self._clouds
+        cloud, played, smoothed = self._clouds
         if one.overrides:
-            cloud, exact, smoothed = self._make(one, self.reference).cloud, eager, smooth
+            cloud, played, smoothed = self._make(one, self.reference).cloud, exact, smooth
 
         def make_one(num_envs: int, seed: int) -> BatchedEnv:
             return BatchedEnv(
@@ -106,7 +106,7 @@ class ProvisioningWorld:
                 num_envs,
                 self.episode_steps,
                 seed,
-                exact,
+                played,
                 smooth_advance=smoothed,
             )
 
@@ -143,10 +143,10 @@ class ProvisioningWorld:
     def _clouds(self) -> tuple[Cloud, Advance, Advance]:
         """What stays fixed of all scenarios' clouds, and how they advance: exact, smooth."""
         cloud = self._make(scenario(MIXED), self.reference).cloud
-        exact = advance_for(self.mode, cloud)
+        played = advance_for(self.mode, cloud)
         if self.mode != "eager":
-            exact = any_number(exact)
-        return cloud, exact, smooth_for(self.mode, cloud)
+            played = any_number(played)
+        return cloud, played, smooth_for(self.mode, cloud)
 
     def _make(self, one: Scenario, reference: Reference | None) -> BatchedEnv:
         return make(

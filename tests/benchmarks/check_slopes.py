@@ -22,7 +22,7 @@ from marl.cloud.actions import ROWS, SIZES, WIDTH
 from marl.cloud.dynamics import Cloud
 from marl.cloud.rounding import SMOOTH, Rounding, Smooth
 from marl.cloud.types import SERVICES, CloudState
-from marl.envs.advance import Advance, advanced, eager
+from marl.envs.advance import Advance, advanced, exact
 from marl.envs.batched import BatchedEnv
 from marl.evaluate.baselines import BaselineSet
 from marl.evaluate.policies import BASELINES_FILE, departure
@@ -68,9 +68,9 @@ def learned_slopes(
             earned = earned + rollout.advance(by_agent(held + moved), 1).sum()
         earned.backward()  # type: ignore[no-untyped-call]
         slopes += cast(Tensor, moved.grad).sum(1) / (env.num_envs * env.episode_steps)
-        exact = begun(state, start, eager)
+        played = begun(state, start, exact)
         with torch.no_grad():
-            exact.advance(by_agent(held), window)
+            played.advance(by_agent(held), window)
         state = exact.clouds
     return slopes
 

@@ -3,9 +3,11 @@
 import pytest
 import torch
 
+from marl.cloud.actions import WIDTH
 from marl.cloud.compiled import cpp_compiler
 from marl.envs import make
-from marl.envs.advance import smooth, smooth_for
+from marl.envs.advance import any_number, exact, smooth, smooth_for
+from marl.envs.batched import BatchedEnv
 from marl.train.smooth_rollout import CloudRollout
 
 STEPS = 14  # past an hour, so that spot VMs change their age group, and past an autoreset
@@ -76,6 +78,28 @@ def test_the_compiled_smooth_step_has_the_eager_ones_gradients():
         plain = CloudRollout(env.cloud, env.weather, env.cloud_state)
         held = {a: torch.zeros(3, *s.shape) for a, s in env.action_spec.items()}
         assert torch.equal(rollout.advance(held, 1), plain.advance(held, 1))
+
+
+@pytest.mark.parametrize("count", [1, 3, 4, 9])
+def test_any_number_of_clouds_advances_in_blocks_of_one_size(count):
+    asked = []
+
+    def of_four(state, actions, weather, told, cloud):
+        asked.append({x.shape[-1] for x in (state.elapsed, actions, weather, told)})
+        return exact(state, actions, weather, told, cloud)
+
+    def play(advance):
+        env = BatchedEnv(made.cloud, made.generator, count, 4, 7, advance)
+        env.reset(seed=7)
+        told = []
+        for t in range(6):  # past an autoreset
+            reward, figures, _ = env.advance(torch.full((WIDTH, count), 0.2 * t - 0.4))
+            told.append(torch.cat((reward, figures, env.state().t())))
+        return torch.stack(told)
+
+    made = make(num_envs=1, seed=7)
+    torch.testing.assert_close(play(any_number(of_four, 4)), play(exact), rtol=1e-4, atol=1e-5)
+    assert asked == [{4}] * (6 * -(-count // 4))
 
 
 def test_a_compiled_step_serves_only_its_own_cloud():

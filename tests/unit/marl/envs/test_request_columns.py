@@ -6,7 +6,7 @@ import torch
 
 from marl.algos.first_order import FirstOrderConfig
 from marl.envs import make
-from marl.envs.advance import eager
+from marl.envs.advance import exact
 from marl.envs.discrete import DiscreteEnv
 from marl.envs.parallel import parallel_env
 from marl.evaluate.world import MIXED, ProvisioningWorld
@@ -107,7 +107,7 @@ def test_worlds_pass_the_option_on():
 def test_the_smooth_clouds_show_the_environments_columns_and_pass_gradients():
     env = make(num_envs=3, **SETTINGS)
     env.reset(seed=4)
-    rollout = CloudRollout(env.cloud, env.weather, env.cloud_state, advance=eager)
+    rollout = CloudRollout(env.cloud, env.weather, env.cloud_state, advance=exact)
     for _ in range(3):
         torch.testing.assert_close(rollout.obs(), env._observed(), rtol=0, atol=0)
         env.step(constant(env, 0.2))

@@ -7,7 +7,7 @@ import torch
 
 from marl.algos.first_order import FirstOrderConfig
 from marl.envs import make
-from marl.envs.advance import eager
+from marl.envs.advance import exact
 from marl.envs.rewards import RewardOptions
 from marl.nets.config import NetConfig
 from marl.train.config import TrainConfig
@@ -48,7 +48,7 @@ def constant(env, value):
 def test_in_exact_rounding_the_rollout_is_the_environment():
     env = make_env(4, 7)
     env.reset()
-    rollout = CloudRollout(env.cloud, env.weather, env.cloud_state, advance=eager)
+    rollout = CloudRollout(env.cloud, env.weather, env.cloud_state, advance=exact)
     for value in (0.2, -0.3, 0.5):
         torch.testing.assert_close(rollout.obs(), env._observed(), rtol=0, atol=0)
         assert torch.equal(rollout.state(), env.state())
