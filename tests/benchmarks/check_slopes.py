@@ -71,7 +71,7 @@ def learned_slopes(
         played = begun(state, start, exact)
         with torch.no_grad():
             played.advance(by_agent(held), window)
-        state = exact.clouds
+        state = played.clouds
     return slopes
 
 
