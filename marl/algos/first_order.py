@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from marl.algos.base import SoftTarget, TeamSpec, named_by_agent, take_over
 from marl.algos.first_order_returns import faded_return, td_lambda_target, window_return
 from marl.algos.learner_state import LearnerState
+from marl.algos.sensors import Sensors
 from marl.algos.steps import clipped_step
 from marl.frozen import Frozen
 from marl.nets.actor import TeamActor
@@ -85,6 +86,7 @@ class FirstOrderConfig(Frozen):
             averaged over a neighbourhood (randomised smoothing: Duchi, Bartlett and Wainwright
             2012, arXiv:1103.4296), because whole units leave plateaus without a slope. Drawn anew
             at every decision, as Xu et al. (2022) do, it would restart the database all the time.
+        misread: how wrong clouds read their metrics while actors learn (`marl.algos.sensors`).
         net: kind and sizes of the actors' networks, with a memory or without; the critic is an MLP
             of its sizes (Xu et al. 2022: layer norm, too).
         actor_lr: Adam step of the actors (Xu et al. 2022: .002). Gradients here are nearly free of
@@ -109,6 +111,7 @@ class FirstOrderConfig(Frozen):
     carry_limit: float = Field(default=5.0, gt=0)
     discount: Literal["gradient", "reward"] = "gradient"
     noise: float = Field(default=0.15, ge=0)
+    misread: float = Field(default=0.0, ge=0, le=1)
     net: NetConfig = NetConfig()
     actor_lr: float = Field(default=5e-3, gt=0)
     critic_lr: float = Field(default=2e-3, gt=0)
@@ -168,6 +171,7 @@ class FirstOrder(LearnerState):
         self.has_critic = config.name == "shac"
         self.updates = 0
         self.offset: Tensor | None = None  # (N, B, A) of the episode that is being played
+        self.sensors = Sensors(config.misread, generator)
         self.actor = TeamActor(
             spec.obs_sizes,
             baseline,
@@ -196,12 +200,16 @@ class FirstOrder(LearnerState):
         self._register(parts, lrs, config.lr_end)
 
     def begin(self, rows: int, share: float) -> float:
-        """Draw the offsets that `rows` clouds keep for an episode; their standard deviation.
+        """Draw the offsets that `rows` clouds keep for an episode, and what they misread.
 
         Args:
             rows: B.
             share: of the noise at the run's start.
+
+        Returns:
+            The offsets' standard deviation.
         """
+        self.sensors.begin(rows)
         sigma = self.config.noise * share
         self.offset = None
         if sigma:

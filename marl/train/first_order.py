@@ -194,7 +194,7 @@ class FirstOrderTrainer:
             states.append(self._seen(rollout, beside).detach())
             obs = self.spec.pack_obs(rollout.obs())
             seen.append(obs.detach())
-            logit, self.memory = learner.actor.logits(obs, self.memory)
+            logit, self.memory = learner.actor.logits(learner.sensors.read(obs), self.memory)
             noise = None
             if not is_learning:
                 noise = self.noise.sample(config.noise_sigma, learner.actor, obs)

@@ -53,7 +53,10 @@ def charts(zones: int) -> tuple[Chart, ...]:
             f"{name.capitalize()}: capacity against demand",
             unit,
             "Capacity",
-            (Line(f"demand_{name}", "demand", "area"), Line(f"capacity_{name}", "capacity")),
+            (
+                Line(f"demand_{name}", "demand before caches", "area"),
+                Line(f"capacity_{name}", "capacity"),
+            ),
         )
         for name, unit in _UNITS.items()
     )
