@@ -67,6 +67,16 @@ class Weather:
         ahead = torch.arange(step, step + horizon, device=self.outlook.device)
         return self.outlook[ahead.clamp_max(len(self.outlook) - 1)].permute(2, 0, 1)
 
+    def first(self, clouds: int) -> "Weather":
+        """The weather of the first so many clouds."""
+        return Weather(
+            packed=self.packed[..., :clouds],
+            zones=self.zones,
+            told=self.told[..., :clouds],
+            due=self.due[..., :clouds],
+            outlook=self.outlook[..., :clouds],
+        )
+
     def repeated(self, copies: int) -> "Weather":
         """The same weather for `copies` times as many clouds, copy by copy."""
         return Weather(

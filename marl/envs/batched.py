@@ -119,7 +119,7 @@ class BatchedEnv:
         self.final_requests: Requests | None = None
         terms = TERMS if rewards is not None else ()
         self._figure_rows = {name: i for i, name in enumerate((*figure_names(zones), *terms))}
-        self._advance = advance
+        self.exact_advance = advance  # how the clouds are moved on, for who plays copies of them
         self.smooth_advance = smooth_advance  # of the same clouds, for who wants gradients
         self._reward_options = rewards
         self._reward_state: RewardState | None = None
@@ -216,7 +216,7 @@ class BatchedEnv:
             raise RuntimeError("call reset() before step()")
         weather = self._weather
         with torch.no_grad():
-            self._state, reward, figures, self._features = self._advance(
+            self._state, reward, figures, self._features = self.exact_advance(
                 self._state,
                 joined,
                 weather.packed[self._step],

@@ -1,13 +1,13 @@
-"""The clairvoyant planner: gradient search over an episode's knobs, its whole weather known.
+"""The clairvoyant planner: search over an episode's knobs, its whole weather known.
 
 What no policy can do, and so the other end of the scale whose near end is the tuned rule: a lower
-bound of what the best plan would earn. Plans are sought in the smooth clouds and judged in the
-exact ones. Learners that imitate its plans belong to `marl.algos`.
+bound of what the best plan would earn. Plans are sought by slopes of the smooth clouds and judged
+in the exact ones, where `plan_search` then goes on by chance. Learners that imitate its plans
+belong to `marl.algos`.
 """
 
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final, cast
 
@@ -21,7 +21,10 @@ from marl.cloud.rounding import EXACT, SMOOTH, Rounding
 from marl.cloud.types import SERVICES, CloudState
 from marl.cloud.weather import Weather
 from marl.envs.batched import BatchedEnv as CloudEnv
+from marl.evaluate.plan_search import ClimbConfig, climbed
+from marl.evaluate.plans import Plan
 from marl.frozen import Frozen
+from marl.train.seeding import derive_seed
 
 if TYPE_CHECKING:
     from marl.train.env import BatchedEnv
@@ -59,23 +62,6 @@ class PlannerConfig(Frozen):
                 f"window_steps ({self.window_steps}) must be whole decisions of {self.hold_steps}"
             )
         return self
-
-
-@dataclass(frozen=True)
-class Plan:
-    """The best plan found for each of B episodes.
-
-    Attributes:
-        actions: (D, WIDTH, B) in [-1, 1], decision by decision.
-        hold_steps: steps that each is held.
-        reward: (B,) mean reward per step and agent, in exact rounding.
-        start_reward: (B,) the same of the plan that search began with.
-    """
-
-    actions: Tensor
-    hold_steps: int
-    reward: Tensor
-    start_reward: Tensor
 
 
 def plan(
@@ -256,7 +242,8 @@ class ClairvoyantPolicy:
 
     Args:
         action: agent → the tuned rule's knobs in [-1, 1], which every plan starts from.
-        configs: how plans are sought, stage by stage.
+        configs: how plans are sought by slopes, stage by stage.
+        climb: how they are then improved by chance; not at all if absent.
         clouds: how many of a batch's first clouds are planned for (the rest keep the tuned rule);
             all if absent. An evaluation of fewer episodes than a block of clouds saves time so.
         progress: receives a line per judgement.
@@ -271,9 +258,10 @@ class ClairvoyantPolicy:
         configs: Sequence[PlannerConfig] | None = None,
         clouds: int | None = None,
         progress: Callable[[str], None] | None = None,
+        climb: ClimbConfig | None = None,
     ) -> None:
         self.action = {agent: torch.as_tensor(values) for agent, values in action.items()}
-        self.configs = configs or stages(120)
+        self.configs, self.climb = configs or stages(120), climb
         self.clouds = clouds
         self.plan: Plan | None = None
         self._actions = torch.empty(0)
@@ -290,11 +278,15 @@ class ClairvoyantPolicy:
             raise TypeError(f"{self.name} plans in simulated clouds; got {type(env).__name__}")
         start = torch.cat([self.action[agent] for agent in SERVICES])
         wanted = env.num_envs if self.clouds is None else min(self.clouds, env.num_envs)
-        packed = env.weather.packed[..., :wanted]
-        weather = dataclasses.replace(env.weather, packed=packed)
-        self.plan = plan_in_stages(env.cloud, weather, start, self.configs, self._progress)
+        weather = env.weather.first(wanted)
+        found = plan_in_stages(env.cloud, weather, start, self.configs, self._progress)
+        if self.climb is not None:
+            rng = torch.Generator().manual_seed(derive_seed(seed, self.name))
+            known = (env.cloud, weather, found, self.climb, rng)
+            found = climbed(*known, env.exact_advance, self._progress)
+        self.plan = found
         rest = start[None, :, None].expand(len(self.plan.actions), -1, env.num_envs - wanted)
-        self._actions = torch.cat((self.plan.actions, rest.to(packed.device)), -1)
+        self._actions = torch.cat((self.plan.actions, rest.to(env.device)), -1)
         self._step = 0
 
     def act(self, obs: Mapping[str, Tensor]) -> dict[str, Tensor]:
