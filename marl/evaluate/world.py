@@ -95,9 +95,10 @@ class ProvisioningWorld:
         """
         one = scenario(scenario_name)
         generator = generator_for(one, self.model, split)  # type: ignore[arg-type]
-        cloud, played, smoothed = self._clouds
-        if one.overrides:
-            cloud, played, smoothed = self._make(one, self.reference).cloud, exact, smooth
+        cloud = self._make(one, self.reference).cloud if one.overrides else self._cloud
+        is_compiled = self.mode != "eager" and not one.overrides
+        played = any_number(self._exact) if is_compiled else exact
+        smoothed = self._smooth if is_compiled else smooth
 
         def make_one(num_envs: int, seed: int) -> BatchedEnv:
             return BatchedEnv(
@@ -137,16 +138,20 @@ class ProvisioningWorld:
     def scorer(self, episodes: int, seed: int) -> EpisodeScorer:
         """Scores settings of every kind of rule on the same `episodes` training episodes."""
         env = cast(BatchedEnv, self.make_env(TRAINING, "train")(episodes, seed))
-        return EpisodeScorer(env, seed, advance_for(self.mode, env.cloud))
+        return EpisodeScorer(env, seed, self._exact)
 
     @cached_property
-    def _clouds(self) -> tuple[Cloud, Advance, Advance]:
-        """What stays fixed of all scenarios' clouds, and how they advance: exact, smooth."""
-        cloud = self._make(scenario(MIXED), self.reference).cloud
-        played = advance_for(self.mode, cloud)
-        if self.mode != "eager":
-            played = any_number(played)
-        return cloud, played, smooth_for(self.mode, cloud)
+    def _cloud(self) -> Cloud:
+        """What stays fixed, of all scenarios without overrides."""
+        return self._make(scenario(MIXED), self.reference).cloud
+
+    @cached_property
+    def _exact(self) -> Advance:
+        return advance_for(self.mode, self._cloud)
+
+    @cached_property
+    def _smooth(self) -> Advance:
+        return smooth_for(self.mode, self._cloud)
 
     def _make(self, one: Scenario, reference: Reference | None) -> BatchedEnv:
         return make(
