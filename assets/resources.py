@@ -77,8 +77,8 @@ class Profile(dg.ConfigurableResource):
         tuning_continued: of these generations, those that a rule which continues another's search
             has for itself.
         frontier_generations: of the search for each further point of a cost-SLO frontier.
-        clairvoyant_iterations: gradient steps of the clairvoyant planner in the main scenario; 0
-            leaves it out.
+        clairvoyant_rounds: of the clairvoyant planner in the main scenario
+            (`marl.evaluate.study.plan_episodes`); 0 leaves it out.
         mpc_iterations: gradient steps of each plan of model-predictive control, which is played in
             the main scenario; 0 leaves it out.
         evaluation_episodes: paired held-out episodes for each scenario.
@@ -100,7 +100,7 @@ class Profile(dg.ConfigurableResource):
     tuning_generations: int
     tuning_continued: int
     frontier_generations: int
-    clairvoyant_iterations: int
+    clairvoyant_rounds: int
     mpc_iterations: int
     tuning_episodes: int
     evaluation_episodes: int

@@ -71,14 +71,14 @@ def evaluation_episodes(
     from marl.evaluate.statistics import compare, gap_closed
     from marl.evaluate.study import load_policies, tell_episode
 
-    clouds = CloudInputs(workload_model, price_catalog, profile.episode_steps)
+    clouds = CloudInputs(workload_model, price_catalog, profile.episode_steps, profile.mode)
     inputs = PlayInputs(
         clouds=clouds,
         trained_policies=trained_policies,
         baseline_policies=baseline_policies,
         episodes=profile.evaluation_episodes,
         seed=profile.seed,
-        clairvoyant_iterations=profile.clairvoyant_iterations,
+        clairvoyant_rounds=profile.clairvoyant_rounds,
         mpc_iterations=profile.mpc_iterations,
     )
     episodes, frontier = play_all(inputs, profile.scenarios, reporter(context), profile.processes)

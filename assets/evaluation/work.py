@@ -29,7 +29,7 @@ class PlayInputs:
         trained_policies, baseline_policies: materialised assets.
         episodes: for each policy and scenario.
         seed: of their weather.
-        clairvoyant_iterations, mpc_iterations: see Profile.
+        clairvoyant_rounds, mpc_iterations: see Profile.
     """
 
     clouds: CloudInputs
@@ -37,7 +37,7 @@ class PlayInputs:
     baseline_policies: Path
     episodes: int
     seed: int
-    clairvoyant_iterations: int
+    clairvoyant_rounds: int
     mpc_iterations: int
 
 
@@ -168,7 +168,7 @@ def play_all(
     parts = [("frontier", scenarios[0]), *(("policies", name) for name in scenarios)]
     if inputs.mpc_iterations:
         parts.insert(0, ("mpc", scenarios[0]))
-    if inputs.clairvoyant_iterations:
+    if inputs.clairvoyant_rounds:
         parts.insert(0, ("plan", scenarios[0]))
     frames = side_by_side(partial(_play_part, inputs), parts, say, count)
     by_part = dict(zip(parts, frames, strict=True))
@@ -190,8 +190,8 @@ def _play_part(inputs: PlayInputs, part: tuple[str, str], say: Say) -> "pl.DataF
     world, seed = inputs.clouds.world(), inputs.seed
     played = (world, scenario, inputs.episodes, seed)
     if what == "plan":
-        count = inputs.clairvoyant_iterations
-        return plan_episodes(inputs.baseline_policies, *played, count, say)
+        rounds = inputs.clairvoyant_rounds
+        return plan_episodes(inputs.baseline_policies, *played, rounds, say)
     if what == "frontier":
         return play_frontiers(inputs.baseline_policies, *played, say)
     if what == "mpc":

@@ -15,8 +15,9 @@ from torch import Tensor
 from marl.algos.base import TeamSpec
 from marl.cloud.actions import settled
 from marl.evaluate.baselines import BaselineSet, JointAction, Kind, TunedBaseline
-from marl.evaluate.clairvoyant import ClairvoyantPolicy, PlannerConfig
+from marl.evaluate.clairvoyant import ClairvoyantPolicy, PlannerConfig, stages
 from marl.evaluate.mpc import PLANNER, MpcPolicy
+from marl.evaluate.plan_search import ClimbConfig
 from marl.evaluate.rules.policy import RulePolicy
 from marl.evaluate.world import ORACLE
 from marl.train.env import open_knobs
@@ -241,7 +242,7 @@ def load_policy(
     if name in baselines:
         return baselines[name]
     if name == ClairvoyantPolicy.name and REFERENCE in baselines:
-        return ClairvoyantPolicy(rules[REFERENCE].action)
+        return ClairvoyantPolicy(rules[REFERENCE].action, stages(20), climb=ClimbConfig())
     folder = data / TRAINED_FOLDER
     wanted = f"{name}-seed{'*' if training_seed is None else training_seed}.safetensors"
     files = sorted(folder.glob(wanted), key=lambda file: int(file.stem.rpartition("-seed")[2]))

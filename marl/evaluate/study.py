@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from marl.evaluate.clairvoyant import ClairvoyantPolicy, stages
+from marl.evaluate.plan_search import ClimbConfig
 from marl.evaluate.policies import (
     REFERENCE,
     LearnedPolicy,
@@ -98,12 +99,17 @@ def plan_episodes(
     scenario: str,
     episodes: int,
     seed: int,
-    iterations: int,
+    rounds: int,
     progress: Callable[[str], None] | None = None,
 ) -> pl.DataFrame:
-    """Held-out episodes of the clairvoyant planner, which starts from the tuned reactive rule."""
+    """Held-out episodes of the clairvoyant planner, which starts from the tuned reactive rule.
+
+    It tries changes by chance for so many rounds, after a tenth as many steps up slopes.
+    """
     (start,) = [one for one in baseline_policies(baselines) if one.name == REFERENCE]
-    policy = ClairvoyantPolicy(start.action, stages(iterations), min(episodes, BLOCK), progress)
+    planned = min(episodes, BLOCK)
+    slopes, climb = stages(rounds // 10), ClimbConfig(generations=rounds)
+    policy = ClairvoyantPolicy(start.action, slopes, planned, progress, climb)
     return rollout(policy, scenario, "held_out", episodes, seed, world=world, progress=progress)
 
 
