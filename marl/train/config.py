@@ -70,7 +70,9 @@ class TrainConfig(Frozen):
             on-policy learners draw from their own policies instead.
         noise_sigma: its standard deviation at the start, in residual units ([-1, 1] is the range).
         noise_sigma_end: the same at the end; linear in between.
-        noise_theta: share of an Ornstein–Uhlenbeck process forgotten per decision.
+        noise_theta: share of an Ornstein–Uhlenbeck process forgotten per decision. So small that a
+            cloud explores one way for most of a day: knobs that tremble from hour to hour restart
+            the database and replace VMs, and what they are worth drowns in what moving them costs.
         evaluate_every: epochs between held-in evaluations.
         evaluate_envs: episodes of each evaluation, always the same weather.
         checkpoint_every: epochs between checkpoints.
@@ -112,7 +114,7 @@ class TrainConfig(Frozen):
     noise: NoiseKind = "ou"
     noise_sigma: float = Field(default=0.3, ge=0)
     noise_sigma_end: float = Field(default=0.2, ge=0)
-    noise_theta: float = Field(default=0.5, gt=0, le=1)
+    noise_theta: float = Field(default=0.05, gt=0, le=1)
     evaluate_every: int = Field(default=2, ge=1)
     evaluate_envs: int = Field(default=128, ge=1)
     checkpoint_every: int = Field(default=10, ge=1)

@@ -40,7 +40,7 @@ BASES: Final = (
         name="apg",
         told="APG as the profiles train it: the gradient through the clouds, every 5 minutes",
         learner="apg",
-        settings={"hold_steps": 1, "gamma": 0.98},
+        settings={"hold_steps": 1, "gamma": 0.98, "learner": {"misread": 0.3}},
         clouds=256,
         steps=885_000,
     ),

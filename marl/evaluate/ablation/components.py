@@ -201,6 +201,21 @@ COMPONENTS: Final = (
         settings={"learner": {"noise": 0.0}},
     ),
     Component(
+        name="clear_sight",
+        bases=("apg",),
+        change="no cloud misreads its metrics while actors learn",
+        hypothesis="worse where metrics are wrong, perhaps everywhere: wrong readings keep actors "
+        "from relying on single ones",
+        settings={"learner": {"misread": 0.0}},
+    ),
+    Component(
+        name="restless_noise",
+        bases=("maddpg",),
+        change="exploration forgets half of itself in an hour, not a twentieth",
+        hypothesis="worse: trembling knobs restart the database and drown what they are worth",
+        settings={"noise_theta": 0.5},
+    ),
+    Component(
         name="no_carry_limit",
         bases=("apg",),
         change="gradients pass back through time without limits",

@@ -35,6 +35,8 @@ ALLOWED = {
     "no_layer_norm": ("config.learner.net.has_layer_norm",),
     "three_steps": ("config.n_step",),
     "no_offsets": ("config.learner.noise",),
+    "clear_sight": ("config.learner.misread",),
+    "restless_noise": ("config.noise_theta",),
     "no_carry_limit": ("config.learner.carry_limit",),
     "from_apg": ("config.warm_start",),
     "hindsight": ("config.hindsight.ratio",),
