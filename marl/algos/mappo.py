@@ -17,6 +17,7 @@ from pydantic import Field
 from torch import Tensor
 
 from marl.algos.base import TeamSpec, named_by_agent, take_over
+from marl.algos.exploration import Noise
 from marl.algos.learner_state import LearnerState
 from marl.algos.ppo_losses import clipped_surrogate, value_loss
 from marl.algos.returns import gae
@@ -61,6 +62,10 @@ class MappoConfig(Frozen):
         head: see marl.nets.gaussian.
         sigma: exploration's standard deviation at the start, in residual units.
         sigma_range: least and largest it may become.
+        noise_theta: share of the exploration that is forgotten per decision, as of an
+            Ornstein–Uhlenbeck process: 1 draws each decision for itself (Schulman et al. 2017);
+            less holds a way, while each draw for itself still has the policy's distribution, by
+            which probabilities are compared (Hollenstein et al. 2024, arXiv:2312.11091).
         sigma_hidden: widths of a network that makes it depend on the observation; empty for one
             learned number per knob.
         last_gain: gain of the actors' orthogonal last layer (paper: .01); small, so that the first
@@ -86,6 +91,7 @@ class MappoConfig(Frozen):
     head: HeadKind = "squashed"
     sigma: float = Field(default=0.2, gt=0)
     sigma_range: tuple[float, float] = (0.02, 1.0)
+    noise_theta: float = Field(default=1.0, gt=0, le=1)
     sigma_hidden: tuple[int, ...] = ()
     last_gain: float = Field(default=0.01, gt=0)
 
@@ -119,6 +125,7 @@ class Mappo(LearnerState):
         self.name = config.name
         self.generator = generator
         self.updates = 0  # gradient steps
+        self.noise: Noise | None = None  # of the rollout that is being collected
         agents, knobs = baseline.shape
         self.is_central = config.name != "ippo"
         self.judged = 1 if config.is_team and self.is_central else agents
@@ -155,11 +162,22 @@ class Mappo(LearnerState):
         lrs = {"actor_optimiser": config.actor_lr, "critic_optimiser": config.critic_lr}
         self._register(("actor", "head", "critic", "state_norm"), lrs, config.lr_end)
 
+    def begin(self, rows: int) -> None:
+        """Before a rollout of `rows` clouds: exploration starts anew."""
+        shape = (len(self.mask), rows, self.mask.shape[1])
+        self.noise = Noise("ou", shape, self.config.noise_theta, self.generator)
+
     @torch.no_grad()
     def explore(self, obs_BNF: Tensor, mask_BNA: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Residuals (N, B, A) drawn from the policy, their latents (B, N, A) and log p (B, N)."""
+        """Residuals (N, B, A) drawn from the policy, their latents (B, N, A) and log p (B, N).
+
+        Raises:
+            RuntimeError: `begin` was not called.
+        """
+        if self.noise is None:
+            raise RuntimeError("call begin() before explore()")
         mean, log_sigma = self._distribution(self.actor.norm(obs_BNF))
-        noise = torch.randn(mean.shape, generator=self.generator).to(mean.device)
+        noise = self.noise.sample(1.0).transpose(0, 1).to(mean.device)
         latent = mean + noise * log_sigma.exp()
         residual = (self.head.residual(latent) * self.mask).transpose(0, 1)
         return residual, latent, log_prob(latent, mean, log_sigma, mask_BNA)

@@ -131,14 +131,16 @@ class ProvisioningWorld:
 
     def seen_by(self, policy_name: str) -> "ProvisioningWorld":
         """The world as a policy of this name is shown it: forecasts are true for an oracle."""
-        if not policy_name.endswith(ORACLE):
-            return self
-        return replace(self, overrides={**self.overrides, "is_oracle_forecast": True})
+        return self._oracle if policy_name.endswith(ORACLE) else self
 
     def scorer(self, episodes: int, seed: int) -> EpisodeScorer:
         """Scores settings of every kind of rule on the same `episodes` training episodes."""
         env = cast(BatchedEnv, self.make_env(TRAINING, "train")(episodes, seed))
         return EpisodeScorer(env, seed, self._exact)
+
+    @cached_property
+    def _oracle(self) -> "ProvisioningWorld":
+        return replace(self, overrides={**self.overrides, "is_oracle_forecast": True})
 
     @cached_property
     def _cloud(self) -> Cloud:

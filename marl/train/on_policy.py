@@ -2,7 +2,7 @@
 
 The on-policy sibling of `marl.train.trainer`, with the same interface to `marl.train.loop`. Of
 `TrainConfig` it does not use what only a replay buffer needs: `updates_per_step`, `batch_size`,
-`capacity`, `n_step` and `noise*` (exploration is learned, see `marl.nets.gaussian`).
+`capacity`, `n_step` and `noise*` (how much is explored is learned, see `marl.nets.gaussian`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -81,6 +81,7 @@ class OnPolicyTrainer:
         """A rollout of one epoch's steps in all clouds, in the epoch's own weather."""
         config = self.config
         obs = self.spec.pack_obs(self.clouds.begin(self.epoch))
+        self.learner.begin(config.num_envs)
         columns: dict[str, list[Tensor]] = {}
         terms: list[Mapping[str, Tensor]] = []
         earned_TBN = []  # noqa: N806 - dimension letters, legend in marl/algos/base.py

@@ -46,6 +46,7 @@ def rollout(of, reward=None, steps=5, clouds=8, seed=1):
     obs[:, :, 0, 2] = 0  # padding
     state = torch.randn((steps, clouds, 4), generator=source)
     mask = SPEC.action_mask().expand(clouds, -1, -1)
+    of.begin(clouds)
     drawn = [of.explore(one, mask) for one in obs]
     residual = torch.stack([one[0] for one in drawn]).transpose(1, 2)
     flags = torch.ones((steps, clouds), dtype=torch.bool)
@@ -169,6 +170,25 @@ def test_the_state_reaches_central_critics_alone():
         obs, mask = seen.obs_TBNF[0], seen.mask_TBNA[0]
         for a, b in zip(one.explore(obs, mask), two.explore(obs, mask), strict=True):
             assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize("theta", [1.0, 0.1])
+def test_exploration_holds_its_way_while_each_draw_is_the_policys(theta):
+    of = learner(noise_theta=theta, sigma=0.5)
+    with pytest.raises(RuntimeError, match="call begin"):
+        of.explore(torch.zeros(2, 2, 3), SPEC.action_mask().expand(2, -1, -1))
+    clouds, steps = 4000, 6
+    obs, mask = torch.zeros(clouds, 2, 3), SPEC.action_mask().expand(clouds, -1, -1)
+    of.begin(clouds)
+    drawn = [of.explore(obs, mask) for _ in range(steps)]
+    latent = torch.stack([one[1] for one in drawn])[:, :, 0, 0]  # (T, B)
+    assert latent.std(1) == pytest.approx(torch.full((steps,), 0.5), rel=0.06)
+    for lag in (1, 3):
+        held = torch.corrcoef(latent[[0, lag]])[0, 1]
+        assert held == pytest.approx((1 - theta) ** lag, abs=0.05)
+    mean, log_sigma = of._distribution(of.actor.norm(obs))
+    for _, point, told in drawn:
+        torch.testing.assert_close(told, log_prob(point, mean, log_sigma, mask))
 
 
 def test_a_masked_knob_learns_nothing():
