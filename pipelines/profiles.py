@@ -79,7 +79,7 @@ PROFILES: Final = {
         episode_steps=144,
         training={
             "maddpg": TrainingPlan(steps=2_400_000),
-            "apg": TrainingPlan(steps=885_000, clouds=256, settings=EVERY_STEP),
+            "apg": TrainingPlan(steps=1_330_000, clouds=256, settings=EVERY_STEP),
         },
         training_seeds=1,
         tuning_candidates=48,
