@@ -47,6 +47,8 @@ STORMY = {
     "disk_slow_per_day": 12.0,
     "commitment_review_h": 2.0,
     "hyperdisk_hours": 0.3,
+    "batch_deadline_steps": 6,  # short ones, so that some are missed for certain
+    "ml_deadline_steps": 6,
 }
 WORLDS = {
     "calm": (ToyGenerator(), "us-central1", {}),

@@ -129,7 +129,7 @@ def test_and_so_they_are_over_a_whole_day():
     _close("mixed", clouds=16, steps=288)
 
 
-def _close(name, clouds=12, steps=16):
+def _close(name, clouds=48, steps=16):
     cloud, weather = weather_of(name, clouds, steps)
     actions = rules().repeat_interleave(clouds, 1)
     with torch.no_grad():
