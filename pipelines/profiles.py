@@ -93,7 +93,7 @@ PROFILES: Final = {
         robustness_episodes=32,
         scenarios=SCENARIOS,
     ),
-    # Less than an hour on 2 cores.
+    # About an hour on 2 cores (README has what was measured).
     "standard": Profile(
         name="standard",
         embedded_days=14.0,

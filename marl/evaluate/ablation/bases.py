@@ -42,7 +42,7 @@ BASES: Final = (
         learner="apg",
         settings={"hold_steps": 1, "gamma": 0.98, "learner": {"misread": 0.3}},
         clouds=256,
-        steps=885_000,
+        steps=1_330_000,
     ),
     Base(
         name="maddpg_fine",
