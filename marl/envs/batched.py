@@ -127,6 +127,7 @@ class BatchedEnv:
         self._episode = -1
         self._step = 0
         self._weather: Weather | None = None
+        self._is_again = False  # every episode has the weather of the one before
         self._state: CloudState | None = None
         self._features: Tensor | None = None
         self._never = torch.zeros(num_envs, dtype=torch.bool, device=self.device)
@@ -162,6 +163,19 @@ class BatchedEnv:
         A shallow copy is enough: a step replaces states and never writes into them.
         """
         return copy.copy(self)
+
+    def copies(self, count: int) -> "BatchedEnv":
+        """`count` times as many clouds, copy by copy, each B of them in this episode's weather.
+
+        All its episodes are this one from its start, so that candidates can be compared.
+        """
+        other = self.twin()
+        other._weather, other._is_again = self.weather.repeated(count), True
+        other.num_envs = count * self.num_envs
+        other._never, other._always = self._never.repeat(count), self._always.repeat(count)
+        other._reward_state = None
+        other._begin()
+        return other
 
     def reset(self, seed: int | None = None) -> dict[str, Tensor]:
         """Begin a new episode in every environment.
@@ -283,14 +297,15 @@ class BatchedEnv:
     def _begin(self) -> None:
         self._episode += 1
         self._step = 0
-        self._weather = draw_weather(
-            self.generator,
-            self.num_envs,
-            self.episode_steps,
-            self._seed,
-            self._episode,
-            self.cloud.params,
-        )
+        if self._weather is None or not self._is_again:
+            self._weather = draw_weather(
+                self.generator,
+                self.num_envs,
+                self.episode_steps,
+                self._seed,
+                self._episode,
+                self.cloud.params,
+            )
         self._state = in_standard_layout(initial_state(self._weather.at(0), self.cloud))
         self._features = self.cloud.observe(self._state, self._weather.told[0])
         if self._reward_options is not None:

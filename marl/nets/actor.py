@@ -3,7 +3,9 @@
 An actor never sees more than its own observation. It emits a residual in [-1, 1] per knob, and the
 residual moves the knob within ±`bound` around a given baseline action (the tuned rule), never
 outside [-1, 1]. With the last layer near zero the first policy is the baseline itself
-(residual policy learning: Silver et al. 2018, arXiv:1812.06298).
+(residual policy learning: Silver et al. 2018, arXiv:1812.06298). What it has learned can be
+calibrated afterwards, knob by knob: how far residuals reach, and a constant beside them
+(`marl.train.calibration`).
 """
 # ruff: noqa: N803 - dimension letters as suffixes (obs_BNF), legend in marl/algos/base.py
 
@@ -28,11 +30,17 @@ class TeamActor(nn.Module):
         generator: source of the initial weights.
         layouts: (N,) lists within the observations, for transformers; none if empty.
         last_scale: see StackedMLP.
+
+    Attributes:
+        gain: (N, A) factor on what residuals move, 1 until it is calibrated.
+        shift: (N, A) added to every action, in action units, 0 until it is calibrated.
     """
 
     baseline: Tensor
     down: Tensor
     up: Tensor
+    gain: Tensor
+    shift: Tensor
 
     def __init__(
         self,
@@ -63,6 +71,8 @@ class TeamActor(nn.Module):
         # side is scaled to its own, so zero stays the baseline and no residual is wasted.
         self.register_buffer("down", baseline - (baseline - bound).clamp(min=-1.0))
         self.register_buffer("up", (baseline + bound).clamp(max=1.0) - baseline)
+        self.register_buffer("gain", torch.ones_like(baseline))
+        self.register_buffer("shift", torch.zeros_like(baseline))
 
     def forward(self, obs_BNF: Tensor) -> Tensor:
         """Residuals (N, B, A) in [-1, 1] from packed observations (B, N, F), without memory."""
@@ -83,8 +93,13 @@ class TeamActor(nn.Module):
 
     def action(self, residual_NBA: Tensor) -> Tensor:
         """Actions (B, N, A) in [-1, 1] from residuals (N, B, A)."""
+        return self.calibrated(residual_NBA, self.gain, self.shift)
+
+    def calibrated(self, residual_NBA: Tensor, gain: Tensor, shift: Tensor) -> Tensor:
+        """What `action` would give with another `gain` and `shift`, (N, A) or (B, N, A) each."""
         residual = residual_NBA.transpose(0, 1)
-        return self.baseline + residual.clamp(min=0) * self.up + residual.clamp(max=0) * self.down
+        moved = residual.clamp(min=0) * self.up + residual.clamp(max=0) * self.down
+        return (self.baseline + shift + gain * moved).clamp(-1.0, 1.0)
 
     @torch.no_grad()
     def attention(self, obs_BNF: Tensor) -> Tensor:

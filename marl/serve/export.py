@@ -80,10 +80,13 @@ def onnx_model(stored: StoredPolicy) -> onnx.ModelProto:
     x = graph.add("Clip", x, graph.constant(-clip), graph.constant(clip))
     x = graph.add("Tanh", _mlp(graph, actor.net.mlp, x))
     zero = graph.constant(torch.zeros(()))
-    above = graph.add("Mul", graph.add("Max", x, zero), graph.constant(actor.up[:, None]))
-    below = graph.add("Mul", graph.add("Min", x, zero), graph.constant(actor.down[:, None]))
-    moved = graph.add("Add", graph.constant(actor.baseline[:, None]), above)
-    graph.add("Add", moved, below, output=OUTPUT)
+    up, down = actor.gain * actor.up, actor.gain * actor.down
+    above = graph.add("Mul", graph.add("Max", x, zero), graph.constant(up[:, None]))
+    below = graph.add("Mul", graph.add("Min", x, zero), graph.constant(down[:, None]))
+    start = graph.constant((actor.baseline + actor.shift)[:, None])
+    moved = graph.add("Add", graph.add("Add", start, above), below)
+    one = torch.ones(())
+    graph.add("Clip", moved, graph.constant(-one), graph.constant(one), output=OUTPUT)
     model = helper.make_model(
         helper.make_graph(
             graph.nodes,

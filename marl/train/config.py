@@ -14,6 +14,7 @@ from marl.algos.sac_config import SacConfig
 from marl.frozen import Frozen
 from marl.replay.hindsight import HindsightConfig
 from marl.replay.prioritised import PriorityConfig
+from marl.train.calibration import CalibrationConfig
 from marl.train.curriculum import CurriculumConfig
 
 LearnerConfig = Annotated[
@@ -87,6 +88,7 @@ class TrainConfig(Frozen):
             file is handed to the loop. Critics start anew, so `warmup_epochs` and a learner's own
             warm-up keep their meaning.
         curriculum: how to climb an order of situations; None: train where the run is judged.
+        calibration: how the best actors are calibrated when training is over; None: not at all.
         patience: evaluations without a new best after which the run ends early; None: never. While
             a curriculum climbs none are counted.
         retries: times that a run which diverged goes back to its last checkpoint (its start where
@@ -122,6 +124,7 @@ class TrainConfig(Frozen):
     is_relative: bool = True
     warm_start: str | None = None
     curriculum: CurriculumConfig | None = None
+    calibration: CalibrationConfig | None = None
     patience: int | None = Field(default=None, ge=1)
     retries: int = Field(default=2, ge=0)
     retry_factor: float = Field(default=0.3, gt=0, lt=1)
@@ -133,6 +136,17 @@ class TrainConfig(Frozen):
         if self.name is not None:
             return self.name
         return "_".join(part for part in (self.warm_start, self.learner.name) if part)
+
+    @model_validator(mode="after")
+    def _can_be_calibrated(self) -> "TrainConfig":
+        learner = self.learner
+        if self.calibration is not None and (
+            isinstance(learner, QmixConfig) or getattr(learner, "is_discrete", False)
+        ):
+            raise ValueError(
+                f"calibration scales residuals, and {learner.name} chooses: leave it out"
+            )
+        return self
 
     @model_validator(mode="after")
     def _buffer_holds_a_window(self) -> "TrainConfig":

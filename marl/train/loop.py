@@ -102,6 +102,7 @@ def _train(run: Run, folder: Path, tracker: Tracker, say: Callable[[str], None])
                     continue
                 if run.trainer.epoch % config.checkpoint_every == 0 and not run.is_over:
                     run.save()
+        _calibrate(run, folder.name, tracker, say)
         if run.is_stale:
             say(f"{folder.name}: no new best in {config.patience} evaluations, ended early")
         result = store_result(run, folder)
@@ -128,6 +129,20 @@ def _advance(
         say(f"{folder.name}: epoch {epoch} of {config.epochs}: {told}")
     tracker.log(run.trainer.env_steps, figures)
     move_bar(bar, run.trainer.env_steps)
+
+
+def _calibrate(run: Run, name: str, tracker: Tracker, say: Callable[[str], None]) -> None:
+    """The best policy calibrated, where the configuration wants it."""
+    config = run.inputs.config
+    if config.calibration is None:
+        return
+    already = run.trainer.env_steps
+    label = f"{config.policy_name} seed {config.seed}, calibration"
+    with progress_bar(label, config.calibration.env_steps(config.epoch_steps), 0) as bar:
+        for steps, figures in run.calibrate(lambda told: say(f"{name}: {told}")):
+            tracker.log(steps, figures)
+            move_bar(bar, steps - already)
+            bar.set_postfix_str(str(run.record.curve[-1]), refresh=False)
 
 
 def _go_back(

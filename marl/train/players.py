@@ -62,9 +62,10 @@ class ActorPlayer:
     @torch.no_grad()
     def decide(self, obs: Mapping[str, Tensor], open_BNA: Tensor) -> dict[str, Tensor]:
         """Each agent's actor on its own observation; a knob that can do nothing may be set."""
-        residual, self._memory = self.actor.step(self.spec.pack_obs(obs), self._memory)
+        seen = self.spec.pack_obs(obs)
         if self.is_baseline:
-            residual = residual * 0
+            return self.spec.unpack_actions(self.actor.baseline.expand(len(seen), -1, -1))
+        residual, self._memory = self.actor.step(seen, self._memory)
         return self.spec.unpack_actions(self.actor.action(residual))
 
 

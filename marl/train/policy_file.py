@@ -27,7 +27,7 @@ from marl.nets.utilities import TeamUtility
 from marl.train.moves import Moves, moves_spec
 from marl.train.players import ActorPlayer, MovesPlayer, Player
 
-FORMAT = 2  # 1: networks were MLPs, their sizes fields of the card
+FORMAT = 3  # 2: actors could not be calibrated; 1: networks were MLPs, their sizes in the card
 HEADER = "stratoform_policy"  # where a file's metadata hold the card
 
 

@@ -45,11 +45,14 @@ class Record:
         self.best_actor: dict[str, Any] = {}
         self.stale = 0  # evaluations since the best, those left out of `patience` not counted
 
-    def evaluate(self, trainer: AnyTrainer, *, is_counted: bool = True) -> CurvePoint:
+    def evaluate(
+        self, trainer: AnyTrainer, *, is_counted: bool = True, more_steps: int = 0
+    ) -> CurvePoint:
         """Evaluate held-in, append to the curve, keep the policy if it is the best.
 
         Args:
             trainer: whose policy.
+            more_steps: of single clouds, seen beside the trainer's own.
             is_counted: whether an evaluation that is no new best counts against `patience`.
 
         Raises:
@@ -59,7 +62,7 @@ class Record:
         gain = rewards - self.baseline
         point = CurvePoint(
             epoch=trainer.epoch,
-            env_steps=trainer.env_steps,
+            env_steps=trainer.env_steps + more_steps,
             reward=float(rewards.mean()),
             gain=float(gain.mean()),
             gain_se=float(gain.std(correction=1) / len(gain) ** 0.5) if len(gain) > 1 else 0.0,

@@ -22,7 +22,7 @@ from marl.train.record import CurvePoint
 from marl.train.run import Run
 
 POLICY_NAME = "policy.safetensors"
-_VERSION = 2  # of what training computes; raise it when stored results must be redone
+_VERSION = 3  # of what training computes; raise it when stored results must be redone
 
 
 class TrainSummary(Frozen):
@@ -77,7 +77,7 @@ def store_result(run: Run, folder: Path) -> TrainResult:
         fingerprint=run.fingerprint,
         learner=config.policy_name,
         seed=config.seed,
-        env_steps=trainer.env_steps,
+        env_steps=record.curve[-1].env_steps,
         updates=trainer.learner.updates,
         curve=tuple(record.curve),
         best=best,

@@ -3,10 +3,12 @@
 When to do which, and whom to tell, belong to `marl.train.loop`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from marl.nets.actor import TeamActor
+from marl.train.calibration import calibrate
 from marl.train.checkpoint import load_checkpoint, save_checkpoint
 from marl.train.climb import Climb
 from marl.train.config import TrainConfig
@@ -99,6 +101,31 @@ class Run:
             more, words = self.climb.judge(self.trainer)
             figures, told = figures | more, f"{told}; {words}"
         return figures, told
+
+    def calibrate(self, say: Callable[[str], None]) -> Iterator[tuple[int, dict[str, float]]]:
+        """Calibrate the best policy, and keep what comes of it where held-in it is better.
+
+        Where the configuration wants it. Nothing of it is saved: killed here, a run goes on from
+        its last checkpoint, and calibrates to the same bits.
+
+        Args:
+            say: receives lines.
+
+        Yields:
+            Steps of single clouds so far, training included, and the figures by then.
+        """
+        config, trainer = self.inputs.config, self.trainer
+        search, policy = config.calibration, trainer.learner.policy()
+        if search is None or not isinstance(policy, TeamActor):
+            return
+        policy.load_state_dict(self.record.best_actor)
+        steps, each = 0, search.env_steps(config.epoch_steps) // search.generations
+        for figures in calibrate(policy, trainer.spec, self.inputs.make_env, config, search, say):
+            steps += each
+            yield trainer.env_steps + steps, figures
+        point = self.record.evaluate(trainer, more_steps=steps)
+        say(f"calibrated: {point}, before {self.record.curve[-2]}")
+        yield point.env_steps, {"held_in/reward": point.reward, "held_in/gain": point.gain}
 
     def save(self) -> None:
         """Write everything that later epochs depend on."""

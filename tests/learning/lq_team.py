@@ -46,6 +46,19 @@ class LqTeam:
         self.t = 0
         return self.obs()
 
+    def copies(self, count):
+        """The same episode `count` times, copy by copy, again and again."""
+        other = LqTeam(count * self.num_envs, 0, len(self.agents), self.steps)
+        x, w = self.x.repeat(count), self.w.repeat(1, count)
+
+        def again(seed=None):
+            other.x, other.w, other.t = x, w, 0
+            return other.obs()
+
+        other.reset = again
+        again()
+        return other
+
     def obs(self):
         return {
             a: torch.stack([self.x] + [torch.ones_like(self.x)] * (w - 1), 1)

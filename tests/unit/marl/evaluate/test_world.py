@@ -56,6 +56,26 @@ def test_candidates_score_the_same_in_blocks_of_any_size(monkeypatch):
         assert score(candidates) == pytest.approx(at_once, rel=1e-6)
 
 
+def test_copies_live_through_the_same_episode_again_and_again():
+    env = view(3)
+    env.reset(seed=8)
+    many = env.copies(2)
+    assert many.num_envs == 6
+    begun = many.reset()
+    for level in (-0.2, 0.5):
+        alone = view(3)
+        alone.reset(seed=8)
+        earned = []
+        for _ in range(STEPS):
+            ours, theirs = alone.step(constant(alone, level)), many.step(constant(many, level))
+            for copy in theirs.reward["compute"].view(2, 3):
+                torch.testing.assert_close(copy, ours.reward["compute"])
+            earned.append(theirs.reward["compute"])
+        assert torch.equal(theirs.obs["compute"], begun["compute"])  # the same start
+        assert torch.stack(earned).sum(0)[:3].std() > 1e-2  # three kinds of weather
+    assert not torch.equal(alone.step(constant(alone, 0.5)).obs["compute"], begun["compute"][:3])
+
+
 def test_a_twin_lives_in_the_same_weather_and_goes_its_own_way():
     env = view(3)
     env.reset(seed=8)

@@ -10,7 +10,9 @@ AGENTS = ("web", "store")
 OBS, KNOBS = (3, 5), (2, 1)
 
 
-def policy(*, kind="mlp", has_layer_norm=True, hidden=(16, 16), seed=0, shift=0.0):
+def policy(
+    *, kind="mlp", has_layer_norm=True, hidden=(16, 16), seed=0, shift=0.0, is_calibrated=False
+):
     """`shift` moves what the normaliser has seen away from zero, in its own deviations."""
     generator = torch.Generator().manual_seed(seed)
     net = NetConfig(kind=kind, hidden=hidden, has_layer_norm=has_layer_norm)
@@ -23,6 +25,9 @@ def policy(*, kind="mlp", has_layer_norm=True, hidden=(16, 16), seed=0, shift=0.
         generator=generator,
         last_scale=1.0,
     )
+    if is_calibrated:  # beyond the end of a knob's range, too
+        actor.gain.uniform_(0.0, 2.0, generator=generator)
+        actor.shift.uniform_(-0.2, 0.2, generator=generator)
     seen = (torch.randn((500, 2, 5), generator=generator) + shift) * torch.tensor(
         [1e-2, 1, 1, 9, 1e4]
     )

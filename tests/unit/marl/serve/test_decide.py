@@ -117,7 +117,7 @@ def broken_card(model):
     ("change", "message"),
     [
         (other_operator, "no exported policy: ai.onnx::Xor"),
-        (other_domain, "no exported policy: com.example::Add"),
+        (other_domain, "no exported policy: com.example::Clip"),
         (external, "refers to another file"),
         (function, "functions"),
         (not_finite, "not finite: constant_5"),

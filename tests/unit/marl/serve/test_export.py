@@ -27,6 +27,7 @@ KINDS = {
     "no hidden layer": {"hidden": ()},
     "one wide": {"hidden": (70,), "seed": 1},
     "inputs far from zero": {"shift": 1e3, "seed": 2},
+    "calibrated": {"is_calibrated": True, "seed": 3},
 }
 
 

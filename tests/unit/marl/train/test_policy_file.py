@@ -71,7 +71,7 @@ def rewrite(path, change_card=None, change_tensors=None):
         (
             lambda c: c.update(format=99),
             None,
-            "policy format 99; this version reads 2.*train it again",
+            "policy format 99; this version reads 3.*train it again",
         ),
         (lambda c: c.update(surprise=1), None, "surprise"),
         (lambda c: c["net"].update(hidden=[5]), None, "do not fit together"),
@@ -181,7 +181,7 @@ def test_a_file_of_the_first_format_is_refused_with_the_remedy(policy):
         card.update(format=1, hidden=net["hidden"], has_layer_norm=net["has_layer_norm"])
 
     rewrite(policy, first)
-    with pytest.raises(PolicyFileError, match="policy format 1; this version reads 2: train it"):
+    with pytest.raises(PolicyFileError, match="policy format 1; this version reads 3: train it"):
         load_policy_file(policy)
 
 
