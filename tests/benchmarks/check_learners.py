@@ -12,12 +12,14 @@ import json
 import os
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from marl.cloud.compiled import mode_here
 from marl.evaluate.baselines import BaselineSet
 from marl.evaluate.policies import (
     BASELINES_FILE,
@@ -28,7 +30,7 @@ from marl.evaluate.policies import (
 )
 from marl.evaluate.rollout import rollout
 from marl.evaluate.statistics import paired_bootstrap
-from marl.evaluate.world import MIXED, ProvisioningWorld, stored_world
+from marl.evaluate.world import MIXED, TRAINING, ProvisioningWorld, stored_world
 from marl.train.config import TrainConfig, learner_named
 from marl.train.loop import train
 from marl.train.policy_file import load_policy_file
@@ -69,6 +71,7 @@ def main() -> int:
     options = parser.parse_args()
     torch.set_num_threads(1)
     world = stored_world(options.data)
+    training = replace(world, mode=mode_here("compiled"))
     text = (options.data / BASELINES_FILE).read_text(encoding="utf-8")
     rule = departure(BaselineSet.model_validate_json(text))
     sys.stdout.write("| learner | M steps | held-in | held-out mixed | held-out replay |\n")
@@ -76,7 +79,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as aside:
         for name in options.learners:
             config = config_of(name, options.settings)
-            make_env = world.make_env(MIXED, "train")
+            make_env = training.make_env(TRAINING, "train")
             result = train(config, make_env, rule, options.keep or Path(aside))
             best = result.summary.best
             policy = LearnedPolicy(load_policy_file(result.policy_path))

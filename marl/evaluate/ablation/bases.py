@@ -9,6 +9,7 @@ from typing import Any, Final
 from marl.evaluate.ablation.grid import Base, WorldChange
 
 HOLD: Final = 12  # steps of a decision about a goal
+_CALIBRATED: Final[dict[str, Any]] = {"calibration": {}}
 # Every five minutes, from APG's actors on: steps so small that a good policy is not lost.
 _FINE: Final[dict[str, Any]] = {"hold_steps": 1, "gamma": 0.9}
 _GOALS: Final[dict[str, Any]] = {
@@ -26,6 +27,7 @@ BASES: Final = (
         name="maddpg",
         told="MADDPG as the profiles train it: decides hourly, one central critic of the team",
         learner="maddpg",
+        settings=_CALIBRATED,
         clouds=1024,
         steps=1_500_000,
     ),
@@ -33,6 +35,7 @@ BASES: Final = (
         name="mappo",
         told="MAPPO with its defaults: decides hourly, central value",
         learner="mappo",
+        settings=_CALIBRATED,
         clouds=1024,
         steps=1_500_000,
     ),
@@ -40,9 +43,9 @@ BASES: Final = (
         name="apg",
         told="APG as the profiles train it: the gradient through the clouds, every 5 minutes",
         learner="apg",
-        settings={"hold_steps": 1, "gamma": 0.98, "learner": {"misread": 0.3}},
+        settings={"hold_steps": 1, "gamma": 0.98, "learner": {"misread": 0.3}, **_CALIBRATED},
         clouds=256,
-        steps=1_330_000,
+        steps=900_000,
     ),
     Base(
         name="maddpg_fine",

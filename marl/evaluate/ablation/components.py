@@ -216,6 +216,13 @@ COMPONENTS: Final = (
         settings={"noise_theta": 0.5},
     ),
     Component(
+        name="no_calibration",
+        bases=_DENSE,
+        change="actors are kept as training ends with them, not calibrated in the exact clouds",
+        hypothesis="worse, most for apg, whose gradients are of smooth clouds",
+        settings={"calibration": None},
+    ),
+    Component(
         name="no_carry_limit",
         bases=("apg",),
         change="gradients pass back through time without limits",

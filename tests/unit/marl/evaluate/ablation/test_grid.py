@@ -37,6 +37,7 @@ ALLOWED = {
     "no_offsets": ("config.learner.noise",),
     "clear_sight": ("config.learner.misread",),
     "restless_noise": ("config.noise_theta",),
+    "no_calibration": ("config.calibration",),
     "no_carry_limit": ("config.learner.carry_limit",),
     "from_apg": ("config.warm_start",),
     "hindsight": ("config.hindsight.ratio",),
