@@ -45,7 +45,7 @@ BASES: Final = (
         learner="apg",
         settings={"hold_steps": 1, "gamma": 0.98, "learner": {"misread": 0.3}, **_CALIBRATED},
         clouds=256,
-        steps=900_000,
+        steps=1_000_000,
     ),
     Base(
         name="maddpg_fine",
