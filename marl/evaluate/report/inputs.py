@@ -24,8 +24,9 @@ class ReportInputs:
         comparisons: one row per scenario × policy × metric, paired against `reference`, as
             `marl.evaluate.statistics.compare` gives them.
         trajectories: policy → one held-out episode step by step, all in the same weather.
-        learning: `policy`, `training_seed`, `env_steps`, `reward`, `gain` (above the rule), its
-            `gain_se` of the held-in evaluations, and `is_kept` for the one whose policy was kept.
+        learning: `policy`, `training_seed`, `epoch`, `env_steps`, `reward`, `gain` (above the
+            rule), its `gain_se` of the held-in evaluations, and `is_kept` for the one whose policy
+            was kept. A calibration's evaluation has the epoch of the one before.
         trace: the slice of the trace, as in provenance.
         profile: the run profile's knobs.
         reference: the policy compared against.

@@ -27,6 +27,8 @@ _MILLION: Final = 1e6
 def draw_learning(inputs: ReportInputs, content: Mapping[str, Any]) -> Picture:
     """Gain over the rule on held-in episodes: a thin line a seed, the mean, its 95 % band.
 
+    Calibration, many cheap steps without a gradient, is dotted and ends in a diamond.
+
     The band is a Student interval over training seeds; with a single seed it is that of the
     evaluation's episodes instead, and the title says so.
     """
@@ -43,14 +45,19 @@ def draw_learning(inputs: ReportInputs, content: Mapping[str, Any]) -> Picture:
             axis.plot(
                 one["env_steps"] / _MILLION, one["gain"], color=colour, linewidth=0.6, alpha=0.5
             )
-        steps, mean, half = _band(rows)
-        axis.plot(steps / _MILLION, mean, style, color=colour, linewidth=1.8, label=name)
+        steps, mean, half, trained = _band(rows)
+        million = steps / _MILLION
+        axis.plot(million[:trained], mean[:trained], style, color=colour, lw=1.8, label=name)
+        if trained < len(steps):
+            axis.plot(million[trained - 1 :], mean[trained - 1 :], ":", color=colour, lw=1.8)
+            axis.plot(million[-1:], mean[-1:], "D", color=colour, markersize=5)
         if is_lead:
             axis.fill_between(
-                steps / _MILLION, mean - half, mean + half, color=colour, alpha=0.15, linewidth=0
+                million, mean - half, mean + half, color=colour, alpha=0.15, linewidth=0
             )
         told.append(
-            f"{name} from {mean[0]:+.4f} to {mean[-1]:+.4f}, at best {mean.max():+.4f}, "
+            f"{name} from {mean[0]:+.4f} to {mean[trained - 1]:+.4f}"
+            f"{f', calibrated {mean[-1]:+.4f}' if trained < len(steps) else ''}, "
             f"{len(seeds)} seed(s)"
         )
     axis.axhline(0, color=INK, linewidth=1)
@@ -60,15 +67,19 @@ def draw_learning(inputs: ReportInputs, content: Mapping[str, Any]) -> Picture:
     over = "training seeds" if content["counts"]["training_seeds"] > 1 else "episodes of one seed"
     return Picture(
         "learning",
-        f"Learning curves (bands of the leading policies: 95 % over {over})",
+        f"Learning curves; dotted, to a diamond: calibration (bands of the leading policies: 95 % "
+        f"over {over})",
         f"{'; '.join(told)}.",
         to_svg(figure),
         content["sources"]["learning"],
     )
 
 
-def _band(rows: pl.DataFrame) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
-    """Steps, mean gain, and half the width of its 95 % interval, at steps that all seeds have."""
+def _band(rows: pl.DataFrame) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], int]:
+    """Steps, mean gain, and half the width of its 95 % interval, at steps that all seeds have.
+
+    Lastly how many of them are of training: a calibration's has the epoch of the one before.
+    """
     from scipy.stats import t
 
     seeds = rows["training_seed"].n_unique()
@@ -76,6 +87,7 @@ def _band(rows: pl.DataFrame) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]
         rows.group_by("env_steps")
         .agg(
             pl.len().alias("seeds"),
+            pl.col("epoch").max(),
             pl.col("gain").mean(),
             pl.col("gain").std().alias("spread"),
             pl.col("gain_se").mean(),
@@ -84,7 +96,8 @@ def _band(rows: pl.DataFrame) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]
         .sort("env_steps")
     )
     steps, mean = means["env_steps"].to_numpy(), means["gain"].to_numpy()
+    trained = means["epoch"].n_unique()
     if seeds == 1:
-        return steps, mean, _Z * means["gain_se"].to_numpy()
+        return steps, mean, _Z * means["gain_se"].to_numpy(), trained
     half = float(t.ppf(0.975, seeds - 1)) / np.sqrt(seeds) * means["spread"].to_numpy()
-    return steps, mean, half
+    return steps, mean, half, trained

@@ -105,7 +105,7 @@ def comparisons(frame, reference="reactive"):
 
 
 def learning(learners=LEARNERS, seeds=3, points=40):
-    """Curves that rise, one a learner and seed."""
+    """Curves that rise, one a learner and seed; the last point is of a calibration."""
     rows = []
     for index, policy in enumerate(learners):
         for seed in range(seeds):
@@ -114,8 +114,8 @@ def learning(learners=LEARNERS, seeds=3, points=40):
                 rows.append(
                     {
                         "policy": policy, "training_seed": seed, "is_kept": point == points,
-                        "env_steps": 50_000 * point, "reward": -0.14 + gain, "gain": gain,
-                        "gain_se": 0.0004,
+                        "epoch": min(point, points - 1), "env_steps": 50_000 * point,
+                        "reward": -0.14 + gain, "gain": gain, "gain_se": 0.0004,
                     }
                 )  # fmt: skip
     return pl.DataFrame(rows)

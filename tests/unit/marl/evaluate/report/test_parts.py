@@ -7,11 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from marl.evaluate.report.certainty import profile_of
+from marl.evaluate.report.content import build_content
 from marl.evaluate.report.drawing import own_ids
 from marl.evaluate.report.groups import cast_of
 from marl.evaluate.report.inputs import Numbers
 from marl.evaluate.report.money import cost_by_purchase, not_dominated, trade_offs
-from marl.evaluate.report.pictures.learning import _band
+from marl.evaluate.report.pictures.learning import _band, draw_learning
 from marl.evaluate.report.pictures.slices import draw_boundaries
 from marl.evaluate.report.tables import relative
 from tests.unit.marl.evaluate.report import frames
@@ -96,16 +97,25 @@ def test_relative_difference_of_nothing_is_not_told():
 def test_learning_intervals_are_students_over_seeds():
     rows = pl.DataFrame(
         {
-            "training_seed": [0, 1, 2, 0], "env_steps": [100, 100, 100, 200],
+            "training_seed": [0, 1, 2, 0], "epoch": [4] * 4, "env_steps": [100, 100, 100, 200],
             "gain": [1.0, 2.0, 3.0, 9.0], "gain_se": [0.1] * 4,
         }
     )  # fmt: skip
-    steps, mean, half = _band(rows)
+    steps, mean, half, trained = _band(rows)
     assert steps.tolist() == [100]  # a step that one seed alone has is no mean of seeds
     assert mean.tolist() == [2.0]
     assert half[0] == pytest.approx(4.302653 / 3**0.5)  # t(.975, 2) times 1 / √3
-    _, _, alone = _band(rows.filter(pl.col("training_seed") == 0))
+    assert trained == 1
+    _, _, alone, trained = _band(rows.filter(pl.col("training_seed") == 0))
     assert alone == pytest.approx([0.196, 0.196])
+    assert trained == 1  # the second evaluation is of the same epoch: a calibration
+
+
+def test_a_calibration_is_told_apart_from_training():
+    inputs = frames.inputs(frames.episodes())
+    picture = draw_learning(inputs, build_content(inputs))
+    assert "diamond" in picture.title
+    assert "calibrated +0." in picture.alt
 
 
 def test_a_flat_slice_is_drawn_too():
