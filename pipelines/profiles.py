@@ -85,7 +85,7 @@ PROFILES: Final = {
             "maddpg": TrainingPlan(steps=2_400_000, settings=_CALIBRATED),
             # Of four minutes, compiling for the first time takes a hundred seconds.
             "apg": TrainingPlan(
-                steps=550_000,
+                steps=700_000,
                 clouds=256,
                 settings={**EVERY_STEP, "calibration": {"generations": 20}},
             ),
