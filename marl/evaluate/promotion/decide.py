@@ -216,10 +216,13 @@ def _objections(
         yield f"{challenger} was rolled back before, and is barred."
     if whole[0].episodes < rules.min_episodes:
         yield f"{whole[0].episodes} paired episodes are fewer than {rules.min_episodes}."
+    new, old = str(challenger), str(champion)
+    if new == old:  # the same learner and seed, of another night
+        new, old = f"The new {new}", f"the {old} in service"
     for one in whole:
         if not one.lo > 0:
             word = "is worse" if one.hi < 0 else "was not shown to be better"
-            yield f"{challenger} {word} than {champion} in {one.scope}: {_interval(one)}."
+            yield f"{new} {word} than {old} in {one.scope}: {_interval(one)}."
 
 
 def _veto(finding: GuardFinding) -> str:

@@ -37,11 +37,11 @@ def in_service_answer(told: dict[str, Any] | None) -> dict[str, str]:
     """Question and answer for the first screen; nothing where nothing was decided."""
     if told is None:
         return {}
+    is_same = told["challenger"] == told["winner"]  # by name: of another night
+    new = f"the newly trained {told['challenger']}" if is_same else told["challenger"]
     way = {
         "PROMOTE": f"promoted in place of {told['champion']}",
-        "KEEP": "kept"
-        if told["challenger"] is None
-        else f"kept; {told['challenger']} was not promoted",
+        "KEEP": "kept" if told["challenger"] is None else f"kept; {new} was not promoted",
         "ROLL BACK": f"rolled back to, from {told['champion']}",
     }
     answer = f"{told['winner']}, {way[told['verdict']]}. Why: {' '.join(told['reasons'])}"

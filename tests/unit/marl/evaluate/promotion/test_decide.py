@@ -82,6 +82,13 @@ def test_a_higher_bill_is_excused_by_a_better_service_level_up_to_a_limit():
     assert decide(RULE, NEW, contest(dearer | {"slo_attainment": 0.0}), RULES).verdict == "KEEP"
 
 
+def test_two_of_one_name_are_told_apart():
+    veteran = NEW.model_copy(update={"sha256": "c" * 64})
+    (told, *_) = decide(veteran, NEW, contest(), RULES).reasons
+    assert told.startswith("The new new (seed 1) was not shown to be better than the new (seed 1) ")
+    assert "in service in replay" in told
+
+
 def test_what_was_not_shown_is_no_promotion():
     equal = decide(RULE, NEW, contest(), RULES)
     assert equal.verdict == "KEEP"

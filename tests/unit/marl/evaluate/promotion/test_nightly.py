@@ -84,7 +84,7 @@ def test_a_worse_policy_is_kept_out_and_a_better_one_beats_the_replayed_champion
     night(tmp_path, [GOOD])
     kept, at = night(tmp_path, [WEAK])
     assert (kept.verdict, kept.champion.name, kept.winner) == ("KEEP", "apg", kept.champion)
-    assert any("is worse than apg" in reason for reason in kept.reasons)
+    assert any("is worse than the apg" in reason for reason in kept.reasons)
     replayed = pl.read_parquet(at.folder / "champion_episodes.parquet")
     assert replayed.height == 2 * EPISODES
     assert load_champion(at.folder)[0].card.baseline["controller_0"] == (0.25,)
