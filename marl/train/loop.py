@@ -102,9 +102,9 @@ def _train(run: Run, folder: Path, tracker: Tracker, say: Callable[[str], None])
                     continue
                 if run.trainer.epoch % config.checkpoint_every == 0 and not run.is_over:
                     run.save()
-        _calibrate(run, folder.name, tracker, say)
         if run.is_stale:
             say(f"{folder.name}: no new best in {config.patience} evaluations, ended early")
+        _calibrate(run, folder.name, tracker, say)
         result = store_result(run, folder)
         tracker.artifact(result.policy_path)
         is_complete = True

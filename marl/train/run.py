@@ -113,11 +113,16 @@ class Run:
 
         Yields:
             Steps of single clouds so far, training included, and the figures by then.
+
+        Raises:
+            TypeError: the policy chooses among moves (a configuration that says so is refused).
         """
         config, trainer = self.inputs.config, self.trainer
         search, policy = config.calibration, trainer.learner.policy()
-        if search is None or not isinstance(policy, TeamActor):
+        if search is None:
             return
+        if not isinstance(policy, TeamActor):
+            raise TypeError(f"{config.policy_name} has no actors to calibrate")
         policy.load_state_dict(self.record.best_actor)
         steps, each = 0, search.env_steps(config.epoch_steps) // search.generations
         for figures in calibrate(policy, trainer.spec, self.inputs.make_env, config, search, say):

@@ -140,6 +140,17 @@ def test_a_run_is_calibrated_at_its_end_and_never_below_what_was_trained(tmp_pat
     assert any("calibrated: held-in gain" in line for line in lines)
 
 
+def test_a_run_that_ends_early_says_so_though_calibration_brings_a_new_best(tmp_path):
+    lines = []
+    search = CalibrationConfig(generations=12, candidates=12, episodes=16)
+    learner = small_config().learner.model_copy(update={"actor_lr": 1e-12})  # learns nothing
+    config = small_config(calibration=search, patience=1, epochs=40, learner=learner)
+    result = train(config, make_env, BASELINE, tmp_path, progress=lines.append)
+    assert result.summary.is_stopped_early
+    assert result.summary.best == result.summary.curve[-1]
+    assert any("ended early" in line for line in lines)
+
+
 def test_a_calibration_that_does_harm_is_not_kept(tmp_path):
     # One generation of wild steps: the mean of two random settings.
     wild = CalibrationConfig(
