@@ -154,6 +154,8 @@ def named_by_agent(name: str, agents: Sequence[str], values_N: Tensor) -> dict[s
 class SoftTarget:
     """Moves a target network after its source; what belongs together is looked up once.
 
+    Nothing is learned by gradients of the target: it is frozen from here on.
+
     Args:
         target: moved; of the same shape as `source`.
         source: followed.
@@ -162,6 +164,7 @@ class SoftTarget:
 
     def __init__(self, target: nn.Module, source: nn.Module, tau: float) -> None:
         self.tau = tau
+        target.requires_grad_(False)
         self._kept: list[Tensor] = list(target.parameters())
         self._new: list[Tensor] = list(source.parameters())
         self._buffers = list(zip(target.buffers(), source.buffers(), strict=True))

@@ -28,6 +28,7 @@ from marl.frozen import Frozen
 from marl.nets.actor import TeamActor
 from marl.nets.agent_critic import AttentionCritic
 from marl.nets.config import FeedForward, NetConfig
+from marl.nets.layers import frozen
 from marl.nets.mlp import StackedMLP
 from marl.nets.norm import RunningNorm
 
@@ -250,9 +251,10 @@ class Maddpg(LearnerState):
             joint = self.head.near(mine)[None]  # (1, B, N, A)
         else:
             joint = torch.where(self.own, mine, batch.residual_BNA)  # (N, B, N, A)
-        value = self.critic.beside(
-            state, joint.flatten(2) * self.config.action_gain, first=self.judged
-        )[..., 0]
+        with frozen(self.critic):
+            value = self.critic.beside(
+                state, joint.flatten(2) * self.config.action_gain, first=self.judged
+            )[..., 0]
         saturation = (logits.square() * self.mask[:, None]).sum((0, 2)).mean()
         loss = actor_loss(value, batch.weight_B) + self.config.residual_l2 * saturation
         norms = clipped_step(loss, self.actor_optimiser, self.config.grad_limit)

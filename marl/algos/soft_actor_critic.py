@@ -26,6 +26,7 @@ from marl.algos.sac_losses import policy_loss, soft_value, temperature_loss
 from marl.algos.steps import clipped_step
 from marl.nets.actor import TeamActor
 from marl.nets.gaussian import GaussianHead, squashed_log_prob
+from marl.nets.layers import frozen
 from marl.nets.norm import RunningNorm
 
 
@@ -181,7 +182,8 @@ class SoftActorCritic(LearnerState, ABC, Generic[BatchT]):
         residual, log_prob = self._draw(mean, log_sigma)
         with torch.no_grad():
             seen = self._seen(self.critic, batch, is_next=False)
-        value = self._values(self.critic, seen, residual)
+        with frozen(self.critic):
+            value = self._values(self.critic, seen, residual)
         saturation = (mean.square() * self.mask[:, None]).sum((0, 2)).mean()
         loss = policy_loss(value, log_prob, self.alpha, batch.weight_B)
         norms = clipped_step(

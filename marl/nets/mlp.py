@@ -1,21 +1,20 @@
 """Multi-layer perceptrons of several agents, evaluated together as one stack.
 
 Agents' inputs of different widths are padded with zeros to the widest (`marl.algos.base.TeamSpec`
-packs them), so one batched matrix product per layer serves all agents. Measured at 4 agents,
-batch 256, width 64 it is faster than a loop over agents. What the networks mean
-(actor, critic) and how inputs are normalised belong to their own modules.
+packs them), so one product per layer serves all agents. How a product and its gradients are
+computed is in `marl.nets.layers`. What the networks mean (actor, critic) and how inputs are
+normalised belong to their own modules.
 """
 # ruff: noqa: N803 - dimension letters as suffixes, legend in marl/algos/base.py
 
 import math
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Final
 
 import torch
 from torch import Tensor, nn
 
-_WIDE: Final = 128  # from this width on reading an input for each member costs less than copying
+from marl.nets.layers import linear, norm_relu, pays_to_centre
 
 
 class StackedMLP(nn.Module):
@@ -71,10 +70,7 @@ class StackedMLP(nn.Module):
         Returns:
             (E, B, out_features), E being the members used.
         """
-        weights, biases = self._members(first)
-        if x.dim() == 2:
-            return self._after_first(_shared(x, weights[0], biases[0]), weights, biases)
-        return self._after_first(torch.baddbmm(biases[0], x, weights[0]), weights, biases)
+        return self._run(x, *self._members(first))
 
     def beside(self, fixed_BF: Tensor, moving_EBF: Tensor, first: int | None = None) -> Tensor:
         """`forward` of inputs in two parts, for gradients by the second part alone.
@@ -89,9 +85,10 @@ class StackedMLP(nn.Module):
         """
         weights, biases = self._members(first)
         width = fixed_BF.shape[1]
-        begun = _shared(fixed_BF.detach(), weights[0][:, :width], biases[0])
-        x = torch.baddbmm(begun, moving_EBF, weights[0][:, width:])
-        return self._after_first(x, weights, biases)
+        # The mean that a layer's outputs are centred by is that of both parts.
+        is_centred = self._is_centred(0, len(fixed_BF), weights)
+        begun = linear(fixed_BF.detach(), weights[0][:, :width], biases[0], is_centred=is_centred)
+        return self._run(moving_EBF, [weights[0][:, width:], *weights[1:]], [begun, *biases[1:]])
 
     def _members(self, first: int | Tensor | None) -> tuple[list[Tensor], list[Tensor]]:
         if isinstance(first, Tensor):
@@ -101,29 +98,25 @@ class StackedMLP(nn.Module):
             return list(self.weights), list(self.biases)
         return [one[:first] for one in self.weights], [one[:first] for one in self.biases]
 
-    def _after_first(self, x: Tensor, weights: list[Tensor], biases: list[Tensor]) -> Tensor:
-        """Outputs from the first layer's."""
-        for weight, bias in zip(weights[1:], biases[1:], strict=True):
-            if self.has_layer_norm:
-                x = nn.functional.layer_norm(x, x.shape[-1:])
-            # In place: nothing else reads it, and memory costs as much as arithmetic here.
-            x = torch.baddbmm(bias, nn.functional.relu(x, inplace=True), weight)
+    def _run(self, x: Tensor, weights: list[Tensor], biases: list[Tensor]) -> Tensor:
+        """Outputs from inputs, (E, B, F) or (B, F)."""
+        for layer, (weight, bias) in enumerate(zip(weights, biases, strict=True)):
+            is_centred = self._is_centred(layer, x.shape[-2], weights)
+            x = linear(x, weight, bias, is_centred=is_centred)
+            if layer == len(weights) - 1:
+                break
+            x = norm_relu(x, is_centred=is_centred) if self.has_layer_norm else x.relu()
         return x
+
+    def _is_centred(self, layer: int, rows: int, weights: list[Tensor]) -> bool:
+        """Whether a layer leaves out the mean, which a norm after it would take out."""
+        is_normed = self.has_layer_norm and layer < len(weights) - 1
+        return is_normed and pays_to_centre(rows, weights[layer])
 
 
 def uniform(shape: Sequence[int], bound: float, generator: torch.Generator) -> nn.Parameter:
     """Weights drawn from U(-bound, bound)."""
     return nn.Parameter((torch.rand(tuple(shape), generator=generator) * 2 - 1) * bound)
-
-
-def _shared(x_BF: Tensor, weight_EFH: Tensor, bias_E1H: Tensor) -> Tensor:
-    """(E, B, H) sums of the same input with every member's weights."""
-    members, width_in, width_out = weight_EFH.shape
-    if members == 1 or width_out >= _WIDE:
-        return torch.baddbmm(bias_E1H, x_BF.expand(members, -1, -1), weight_EFH)
-    # One product: a shared input need not be read E times.
-    flat = x_BF @ weight_EFH.permute(1, 0, 2).reshape(width_in, members * width_out)
-    return flat.view(len(x_BF), members, width_out).transpose(0, 1) + bias_E1H
 
 
 def count_parameters(module: nn.Module) -> int:

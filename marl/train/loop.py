@@ -15,6 +15,7 @@ from marl.train.config import TrainConfig
 from marl.train.env import MakeEnv
 from marl.train.figures import move_bar, progress_bar
 from marl.train.held_in import DivergenceError
+from marl.train.memory import keep_freed_memory
 from marl.train.result import TrainResult, fingerprint_of, store_result, stored_result
 from marl.train.run import Run, RunInputs
 from marl.train.snapshots import take_snapshots
@@ -72,6 +73,7 @@ def train(
         say(f"{folder.name}: finished before, not trained again")
         return stored
     inputs = RunInputs(config, make_env, baseline, stages, teacher)
+    keep_freed_memory()
     with torch_threads(config.threads):
         run = Run(inputs, folder / "checkpoint.pt", fingerprint)
         return _train(run, folder, tracker or NullTracker(), say)

@@ -12,15 +12,16 @@ both updated in every step, soft targets, clipping, Adam. "Lowe": a critic per a
   layers (not by inputs). Per actor step: the actors, their gradients by weights and hidden layers,
   the critics, and the critics' gradients by hidden layers and by the actions (not by the state or
   by weights). The first layer's product with the state is counted once per member, as it must be.
-  What it leaves out: normalisation, activations, losses, clipping, Adam, soft targets. Batched
-  products are timed both as one call and member by member, and the faster counts.
+  What it leaves out: normalisation, activations, losses, clipping, Adam, soft targets. Each is
+  timed as one call of `torch.bmm` and member by member with `torch.mm`, and the faster counts.
+* "fastest": the same with `marl.nets.products` as a third way for each.
 * "loop": the same update, agent by agent with `nn.Linear` and `nn.LayerNorm`, each agent with fused
   Adam and its own clipping. That it computes the same is checked before anything is timed.
 
 A round measures every way in turn, so that noise hits all alike; medians of CPU time over the
-rounds (wall time where several threads are asked for). Bars: at 256 × 256 and batch 1,024 the
-products are at least 90 % of our time; at 64 × 64 the loop takes at least 1.5 times as long.
-Nothing about speed is asserted.
+rounds (wall time where several threads are asked for). Freed memory is kept, as in training, for
+every way alike. Bars: at 256 × 256 and batch 1,024 the products are at least 90 % of our time; at
+64 × 64 the loop takes at least 1.5 times as long. Nothing about speed is asserted.
 """
 
 import argparse
@@ -29,6 +30,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import pairwise
 
 import torch
@@ -36,8 +38,10 @@ from torch import Tensor, nn
 
 from marl.algos.base import Batch, TeamSpec
 from marl.algos.maddpg import Maddpg, MaddpgConfig
+from marl.nets import products
 from marl.nets.config import NetConfig
 from marl.nets.mlp import StackedMLP
+from marl.train.memory import keep_freed_memory
 
 AGENTS, OBS, KNOBS, STATE = 4, 24, 5, 96
 SPEC = TeamSpec(tuple("abcd"), (OBS,) * AGENTS, (KNOBS,) * AGENTS, STATE)
@@ -161,44 +165,51 @@ def check_same(rows: int) -> None:
                     raise RuntimeError(f"the loop computes otherwise: {float(error)}")
 
 
-def products(hidden: Sequence[int], rows: int, *, is_team: bool) -> list[Callable[[], object]]:
-    """The update's matrix products."""
+Calls = list[Callable[[], object]]
+
+
+def bounds(hidden: Sequence[int], rows: int, *, is_team: bool) -> tuple[Calls, Calls]:
+    """The update's matrix products: by torch, and by the fastest way there is here."""
     judged = 1 if is_team else AGENTS
     joint = AGENTS * KNOBS
     actor, critic = [OBS, *hidden, KNOBS], [STATE + joint, *hidden, 1]
     own = joint if is_team else KNOBS  # actions by which a critic is differentiated
-    calls = [*_forward(AGENTS, rows, actor), *_forward(judged, rows, critic)]  # targets
-    calls += [*_forward(judged, rows, critic), *_by_weights(judged, rows, critic)]
-    calls += _by_inputs(judged, rows, critic[1:])
-    calls += [*_forward(AGENTS, rows, actor), *_by_weights(AGENTS, rows, actor)]
-    calls += _by_inputs(AGENTS, rows, actor[1:])
-    calls += [*_forward(judged, rows, critic), *_by_inputs(judged, rows, [own, *critic[1:]])]
-    return calls
+    made = [*_forward(AGENTS, rows, actor), *_forward(judged, rows, critic)]  # targets
+    made += [*_forward(judged, rows, critic), *_by_weights(judged, rows, critic)]
+    made += _by_inputs(judged, rows, critic[1:])
+    made += [*_forward(AGENTS, rows, actor), *_by_weights(AGENTS, rows, actor)]
+    made += _by_inputs(AGENTS, rows, actor[1:])
+    made += [*_forward(judged, rows, critic), *_by_inputs(judged, rows, [own, *critic[1:]])]
+    return [plain for plain, _ in made], [fastest for _, fastest in made]
 
 
-def _forward(members: int, rows: int, widths: Sequence[int]) -> list[Callable[[], object]]:
-    return [
-        _product(torch.randn(members, rows, a), torch.randn(members, a, b))
-        for a, b in pairwise(widths)
-    ]
+def _forward(members: int, rows: int, widths: Sequence[int]) -> list[Calls]:
+    made = []
+    for a, b in pairwise(widths):
+        x, weight = torch.randn(members, rows, a), torch.randn(members, a, b)
+        nothing = torch.zeros(members, 1, b)
+        made.append(_ways(x, weight, partial(products.forward, x, weight, nothing)))
+    return made
 
 
-def _by_weights(members: int, rows: int, widths: Sequence[int]) -> list[Callable[[], object]]:
-    return [
-        _product(torch.randn(members, rows, a).transpose(1, 2), torch.randn(members, rows, b))
-        for a, b in pairwise(widths)
-    ]
+def _by_weights(members: int, rows: int, widths: Sequence[int]) -> list[Calls]:
+    made = []
+    for a, b in pairwise(widths):
+        x, grad = torch.randn(members, rows, a), torch.randn(members, rows, b)
+        made.append(_ways(x.mT, grad, partial(products.by_weight, x, grad)))
+    return made
 
 
-def _by_inputs(members: int, rows: int, widths: Sequence[int]) -> list[Callable[[], object]]:
-    return [
-        _product(torch.randn(members, rows, b), torch.randn(members, a, b).transpose(1, 2))
-        for a, b in pairwise(widths)
-    ]
+def _by_inputs(members: int, rows: int, widths: Sequence[int]) -> list[Calls]:
+    made = []
+    for a, b in pairwise(widths):
+        grad, weight = torch.randn(members, rows, b), torch.randn(members, a, b)
+        made.append(_ways(grad, weight.mT, partial(products.by_input, grad, weight)))
+    return made
 
 
-def _product(left: Tensor, right: Tensor) -> Callable[[], object]:
-    """The faster of one batched call and one call per member."""
+def _ways(left: Tensor, right: Tensor, ours: Callable[[], object]) -> Calls:
+    """Torch's faster of one batched call and one call per member, and the fastest with ours."""
     out = torch.empty(left.shape[0], left.shape[1], right.shape[2])
     members = list(zip(left, right, out, strict=True))
 
@@ -209,8 +220,8 @@ def _product(left: Tensor, right: Tensor) -> Callable[[], object]:
         for a, b, c in members:
             torch.mm(a, b, out=c)
 
-    times = {way: min(_seconds(way, 3) for _ in range(3)) for way in (batched, singly)}
-    return min(times, key=lambda way: times[way])
+    times = {way: min(_seconds(way, 3) for _ in range(3)) for way in (batched, singly, ours)}
+    return [min(ways, key=times.__getitem__) for ways in ((batched, singly), times)]
 
 
 def _seconds(operation: Callable[[], object], repeats: int) -> float:
@@ -225,10 +236,11 @@ def _seconds(operation: Callable[[], object], repeats: int) -> float:
 def ways(hidden: tuple[int, ...], rows: int, *, is_team: bool) -> dict[str, Callable[[], object]]:
     """Name → one update."""
     batch, ours = random_batch(rows), learner(hidden, is_team=is_team)
-    calls = products(hidden, rows, is_team=is_team)
+    plain, fastest = bounds(hidden, rows, is_team=is_team)
     made: dict[str, Callable[[], object]] = {
         "ours": lambda: ours.update(batch),
-        "products": lambda: [call() for call in calls],
+        "products": lambda: [call() for call in plain],
+        "fastest": lambda: [call() for call in fastest],
     }
     if not is_team:
         loop = Loop(ours)
@@ -243,7 +255,9 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
+    keep_freed_memory()
     check_same(64)
+    check_same(2048)
     for hidden, rows in (((64, 64), 256), ((64, 64), 1024), ((256, 256), 1024)):
         for is_team in (False, True):
             operations = ways(hidden, rows, is_team=is_team)
@@ -256,6 +270,7 @@ def main() -> None:
             text = f"{hidden[0]} × {hidden[1]}, batch {rows}, {'team' if is_team else 'Lowe'}: "
             text += ", ".join(f"{name} {ms:.2f} ms" for name, ms in median.items())
             text += f"; products {median['products'] / median['ours']:.0%} of ours"
+            text += f", fastest {median['fastest'] / median['ours']:.0%}"
             if "loop" in median:
                 text += f", loop {median['loop'] / median['ours']:.2f} × ours"
             sys.stdout.write(text + "\n")
