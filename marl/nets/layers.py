@@ -69,14 +69,18 @@ def frozen(network: nn.Module) -> Iterator[None]:
         network.requires_grad_(True)
 
 
+def _without_mean(rows: Tensor) -> Tensor:
+    return torch.sub(rows, rows.sum(-1, keepdim=True), alpha=1 / rows.shape[-1])
+
+
 class _Linear(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight_EFH: Tensor, bias: Tensor, is_centred: bool) -> Tensor:
         ctx.save_for_backward(x, weight_EFH)
         ctx.has_rows = bias.shape[1] > 1
         if is_centred:
-            weight_EFH = weight_EFH - weight_EFH.mean(-1, keepdim=True)
-            bias = bias if ctx.has_rows else bias - bias.mean(-1, keepdim=True)
+            weight_EFH = _without_mean(weight_EFH)
+            bias = bias if ctx.has_rows else _without_mean(bias)
         return products.forward(x, weight_EFH, bias)
 
     @staticmethod
@@ -101,7 +105,8 @@ class _NormReLU(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, z_EBH: Tensor) -> Tensor:
         length = torch.linalg.vector_norm(z_EBH, dim=-1, keepdim=True)
-        scale = length.square_().div_(z_EBH.shape[-1]).add_(_EPSILON).rsqrt_()
+        epsilon = z_EBH.new_full((), _EPSILON)
+        scale = torch.addcmul(epsilon, length, length, value=1 / z_EBH.shape[-1]).rsqrt_()
         if not ctx.needs_input_grad[0]:
             return z_EBH.mul_(scale).relu_()
         y_EBH = (z_EBH * scale).relu_()

@@ -23,14 +23,16 @@ from torch.nn.grad import conv2d_weight
 
 _NARROW: Final = 16  # fewer outputs than this: the transposed product is faster
 _IMAGES: Final = 16  # torch gives a 1×1 convolution to oneDNN from 16 images on: rows are cut so
-_LARGE: Final = 6_000_000  # multiplications from which a convolution is worth its overhead
+_ROWS: Final = 512  # rows, and multiplications, from which a convolution is worth its overhead
+_LARGE: Final = 6_000_000
 _WIDE: Final = 128  # from here on gradients by weights are worth a copy of each member's rows
 
 
 def is_large(rows: int, weight_EFH: Tensor) -> bool:
     """Whether products of these weights with so many rows go to convolutions."""
     return (
-        rows % _IMAGES == 0
+        rows >= _ROWS
+        and rows % _IMAGES == 0
         and rows * weight_EFH.numel() >= _LARGE
         and weight_EFH.shape[2] >= _NARROW
         and weight_EFH.device.type == "cpu"
