@@ -25,7 +25,14 @@ _EPSILON: Final = 1e-5  # torch's own
 _MANY: Final = 1 << 16  # outputs from which centring weights costs less than it saves
 
 
-def linear(x: Tensor, weight_EFH: Tensor, bias: Tensor, *, is_centred: bool = False) -> Tensor:
+def linear(
+    x: Tensor,
+    weight_EFH: Tensor,
+    bias: Tensor,
+    *,
+    is_centred: bool = False,
+    has_relu: bool = False,
+) -> Tensor:
     """Outputs (E, B, H), not always contiguous.
 
     Args:
@@ -34,8 +41,9 @@ def linear(x: Tensor, weight_EFH: Tensor, bias: Tensor, *, is_centred: bool = Fa
         bias: (E, 1, H) biases, or (E, B, H) what else the products are added to.
         is_centred: without the mean of each row, which `bias` must not have either if it has rows.
             Only for `norm_relu`: gradients are right if those by the outputs have no mean.
+        has_relu: ReLU of the outputs.
     """
-    out: Tensor = _Linear.apply(x, weight_EFH, bias, is_centred)
+    out: Tensor = _Linear.apply(x, weight_EFH, bias, is_centred, has_relu)
     return out
 
 
@@ -75,18 +83,26 @@ def _without_mean(rows: Tensor) -> Tensor:
 
 class _Linear(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight_EFH: Tensor, bias: Tensor, is_centred: bool) -> Tensor:
-        ctx.save_for_backward(x, weight_EFH)
+    def forward(
+        ctx: Any, x: Tensor, weight_EFH: Tensor, bias: Tensor, is_centred: bool, has_relu: bool
+    ) -> Tensor:
+        used = weight_EFH
         ctx.has_rows = bias.shape[1] > 1
         if is_centred:
-            weight_EFH = _without_mean(weight_EFH)
+            used = _without_mean(weight_EFH)
             bias = bias if ctx.has_rows else _without_mean(bias)
-        return products.forward(x, weight_EFH, bias)
+        out_EBH = products.forward(x, used, bias)
+        if has_relu:
+            out_EBH.relu_()
+        ctx.save_for_backward(x, weight_EFH, out_EBH if has_relu else None)
+        return out_EBH
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         (grad_EBH,) = grads
-        x, weight_EFH = ctx.saved_tensors
+        x, weight_EFH, out_EBH = ctx.saved_tensors
+        if out_EBH is not None:
+            grad_EBH = torch.ops.aten.threshold_backward(grad_EBH, out_EBH, 0)
         grad_x = grad_weight = grad_bias = None
         if ctx.needs_input_grad[0]:
             grad_x = products.by_input(grad_EBH, weight_EFH)
@@ -96,7 +112,7 @@ class _Linear(torch.autograd.Function):
             grad_weight = products.by_weight(x, grad_EBH)
         if ctx.needs_input_grad[2]:
             grad_bias = grad_EBH if ctx.has_rows else grad_EBH.sum(1, keepdim=True)
-        return grad_x, grad_weight, grad_bias, None
+        return grad_x, grad_weight, grad_bias, None, None
 
 
 class _NormReLU(torch.autograd.Function):

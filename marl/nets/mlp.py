@@ -85,8 +85,8 @@ class StackedMLP(nn.Module):
         """
         weights, biases = self._members(first)
         width = fixed_BF.shape[1]
-        # The mean that a layer's outputs are centred by is that of both parts.
-        is_centred = self._is_centred(0, len(fixed_BF), weights)
+        is_normed = self.has_layer_norm and len(weights) > 1
+        is_centred = is_normed and pays_to_centre(len(fixed_BF), weights[0])
         begun = linear(fixed_BF.detach(), weights[0][:, :width], biases[0], is_centred=is_centred)
         return self._run(moving_EBF, [weights[0][:, width:], *weights[1:]], [begun, *biases[1:]])
 
@@ -100,18 +100,14 @@ class StackedMLP(nn.Module):
 
     def _run(self, x: Tensor, weights: list[Tensor], biases: list[Tensor]) -> Tensor:
         """Outputs from inputs, (E, B, F) or (B, F)."""
+        last = len(weights) - 1
         for layer, (weight, bias) in enumerate(zip(weights, biases, strict=True)):
-            is_centred = self._is_centred(layer, x.shape[-2], weights)
-            x = linear(x, weight, bias, is_centred=is_centred)
-            if layer == len(weights) - 1:
-                break
-            x = norm_relu(x, is_centred=is_centred) if self.has_layer_norm else x.relu()
+            if layer == last or not self.has_layer_norm:
+                x = linear(x, weight, bias, has_relu=layer < last)
+            else:
+                is_centred = pays_to_centre(x.shape[-2], weight)
+                x = norm_relu(linear(x, weight, bias, is_centred=is_centred), is_centred=is_centred)
         return x
-
-    def _is_centred(self, layer: int, rows: int, weights: list[Tensor]) -> bool:
-        """Whether a layer leaves out the mean, which a norm after it would take out."""
-        is_normed = self.has_layer_norm and layer < len(weights) - 1
-        return is_normed and pays_to_centre(rows, weights[layer])
 
 
 def uniform(shape: Sequence[int], bound: float, generator: torch.Generator) -> nn.Parameter:
