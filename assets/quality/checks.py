@@ -72,7 +72,7 @@ def suite_check(
         from assets.quality.docs import write_page
 
         validation = validate(load(store.folder(asset)), expectations)
-        page = write_page(store.path / "data_docs", asset, validation.pages)
+        page = write_page(store.path / "data_docs", asset, validation)
         return report(validation, data_docs=page)
 
     return check

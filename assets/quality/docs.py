@@ -1,34 +1,77 @@
-"""Data Docs: Great Expectations' pages of each table's last validation, and their index."""
+"""Data Docs: one page of what every table's last validation found, and Great Expectations' own.
 
-from html import escape
+The index is self-contained and works offline; the pages that Great Expectations draws take their
+style from the internet. What was found is kept as `<asset>.json`, from which the index is renewed.
+"""
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from marl.files import staged
+from assets.quality.gx import Validation
+from marl.files import staged, write_json
+
+_TEMPLATES: Final = Path(__file__).parent / "templates"
 
 
-def write_page(folder: Path, asset: str, results: tuple[Any, ...]) -> Path:
-    """Render GX validation results of one asset as `<folder>/<asset>.html` and renew the index.
+def write_page(folder: Path, asset: str, validation: Validation) -> Path:
+    """Write `<asset>.html` and `<asset>.json` and renew `index.html`.
 
     Args:
         folder: the Data Docs folder.
         asset: name of the asset, a plain identifier.
-        results: GX results, one per chunk; the first failing one is shown, else the first.
+        validation: what was found; of a table in chunks, Great Expectations' page shows the first
+            failing one, else the first.
+
+    Returns:
+        Great Expectations' page.
     """
     from great_expectations.render.renderer import ValidationResultsPageRenderer
     from great_expectations.render.view import DefaultJinjaPageView
 
-    chosen = next((result for result in results if not result.success), results[0])
+    chosen = next((page for page in validation.pages if not page.success), validation.pages[0])
     html = DefaultJinjaPageView().render(ValidationResultsPageRenderer().render(chosen))
     page = folder / f"{asset}.html"
     with staged(page) as aside:
         aside.write_text(html, encoding="utf-8")
-    pages = sorted(path.stem for path in folder.glob("*.html") if path.stem != "index")
-    links = "".join(f'<li><a href="{escape(p)}.html">{escape(p)}</a></li>' for p in pages)
+    write_json(folder / f"{asset}.json", _told(asset, validation))
+    tables = [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
     with staged(folder / "index.html") as aside:
-        aside.write_text(
-            '<!doctype html><html lang="en"><meta charset="utf-8"><title>Data Docs</title>'
-            f"<h1>Validated tables</h1><ul>{links}</ul></html>",
-            encoding="utf-8",
-        )
+        aside.write_text(_index(tables), encoding="utf-8")
     return page
+
+
+def _told(asset: str, validation: Validation) -> dict[str, Any]:
+    return {
+        "table": asset,
+        "at": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+        "rows": validation.rows,
+        "met": len(validation.findings) - len(validation.broken),
+        "is_critical": validation.has_critical,
+        "findings": [
+            {
+                "expectation": finding.expectation.label,
+                "severity": finding.expectation.severity,
+                "is_met": finding.is_met,
+                "unexpected": finding.unexpected,
+                "examples": [repr(one) for one in finding.examples] if not finding.is_met else [],
+                "error": finding.error,
+            }
+            for finding in validation.findings
+        ],
+    }
+
+
+def _index(tables: list[Mapping[str, Any]]) -> str:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(_TEMPLATES),
+        autoescape=True,  # values of a trace are other people's text
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("index.html.j2").render(tables=tables)

@@ -62,8 +62,26 @@ def test_severity_decides_error_or_warning():
     assert "a" in warned.description
 
 
-def test_data_docs_page_and_index(tmp_path):
-    validation = validate(FRAME, [expect("ColumnValuesToNotBeNull", column="a")])
-    page = write_page(tmp_path, "machines", validation.pages)
+def test_data_docs_tell_of_every_table_what_was_found(tmp_path):
+    kept = validate(FRAME, [expect("ColumnValuesToBeBetween", column="a", min_value=-9)])
+    broken = validate(FRAME, [expect("ColumnValuesToNotBeNull", column="a")])
+    write_page(tmp_path, "usage", kept)
+    page = write_page(tmp_path, "machines", broken)
     assert "a" in page.read_text()
-    assert 'href="machines.html"' in (tmp_path / "index.html").read_text()
+    index = (tmp_path / "index.html").read_text()
+    assert index.index("machines") < index.index("usage")
+    assert ">all met<" in index
+    assert "stops what depends on it" in index
+    assert 'href="machines.html"' in index
+    assert "http" not in index
+    write_page(tmp_path, "machines", kept)  # what was found before is replaced
+    assert "stops what depends on it" not in (tmp_path / "index.html").read_text()
+
+
+def test_data_docs_escape_what_a_trace_holds(tmp_path):
+    frame = pl.DataFrame({"a": ["<script>alert(1)</script>"]})
+    found = validate(frame, [expect("ColumnValuesToBeInSet", column="a", value_set=["b"])])
+    write_page(tmp_path, "machines", found)
+    index = (tmp_path / "index.html").read_text()
+    assert "<script>" not in index
+    assert "&lt;script&gt;" in index
