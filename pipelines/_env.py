@@ -24,7 +24,7 @@ def _prepare() -> None:
         data = Path(os.environ.get("STRATOFORM_DATA") or ROOT / "data").expanduser().resolve()
         home = data / "dagster_home"
         home.mkdir(parents=True, exist_ok=True)
-        settings = ROOT / "dagster.yaml"
+        settings = Path(__file__).with_name("dagster.yaml")  # in the root Dagster warns of it
         if settings.is_file():
             # Copied at every start, so that the file in the repository is the one that counts.
             aside = home / f"dagster.yaml.{os.getpid()}"

@@ -72,8 +72,8 @@ def suite_check(
         from assets.quality.docs import write_page
 
         validation = validate(load(store.folder(asset)), expectations)
-        page = write_page(store.path / "data_docs", asset, validation)
-        return report(validation, data_docs=page)
+        index = write_page(store.path / "data_docs", asset, validation)
+        return report(validation, data_docs=index)
 
     return check
 

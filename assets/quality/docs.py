@@ -26,21 +26,21 @@ def write_page(folder: Path, asset: str, validation: Validation) -> Path:
             failing one, else the first.
 
     Returns:
-        Great Expectations' page.
+        The index.
     """
     from great_expectations.render.renderer import ValidationResultsPageRenderer
     from great_expectations.render.view import DefaultJinjaPageView
 
     chosen = next((page for page in validation.pages if not page.success), validation.pages[0])
     html = DefaultJinjaPageView().render(ValidationResultsPageRenderer().render(chosen))
-    page = folder / f"{asset}.html"
-    with staged(page) as aside:
+    with staged(folder / f"{asset}.html") as aside:
         aside.write_text(html, encoding="utf-8")
     write_json(folder / f"{asset}.json", _told(asset, validation))
     tables = [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
-    with staged(folder / "index.html") as aside:
+    index = folder / "index.html"
+    with staged(index) as aside:
         aside.write_text(_index(tables), encoding="utf-8")
-    return page
+    return index
 
 
 def _told(asset: str, validation: Validation) -> dict[str, Any]:
