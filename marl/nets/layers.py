@@ -18,6 +18,7 @@ from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from marl.nets import products
 
@@ -98,6 +99,7 @@ class _Linear(torch.autograd.Function):
         return out_EBH
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         (grad_EBH,) = grads
         x, weight_EFH, out_EBH = ctx.saved_tensors
@@ -130,6 +132,7 @@ class _NormReLU(torch.autograd.Function):
         return y_EBH
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> Tensor:
         """Layer norm's gradient, which has no mean, whatever came in."""
         z, scale, y = ctx.saved_tensors

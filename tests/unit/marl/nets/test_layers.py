@@ -138,3 +138,11 @@ def test_a_frozen_network_passes_gradients_on_and_takes_none():
     with pytest.raises(ZeroDivisionError), frozen(stack):
         _ = 1 / 0
     assert all(one.requires_grad for one in stack.parameters())
+
+
+def test_a_gradient_of_a_gradient_is_refused_rather_than_wrong():
+    stack = StackedMLP([5], (8,), 1, generator=torch.Generator().manual_seed(0))
+    x = torch.randn((1, 6, 5), generator=torch.Generator().manual_seed(1), requires_grad=True)
+    (by_x,) = torch.autograd.grad(stack(x).square().sum(), [x], create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        by_x.sum().backward()
