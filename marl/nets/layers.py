@@ -44,8 +44,14 @@ def linear(
             Only for `norm_relu`: gradients are right if those by the outputs have no mean.
         has_relu: ReLU of the outputs.
     """
-    out: Tensor = _Linear.apply(x, weight_EFH, bias, is_centred, has_relu)
-    return out
+    if is_centred or products.is_special(x.shape[-2], weight_EFH):
+        out: Tensor = _Linear.apply(x, weight_EFH, bias, is_centred, has_relu)
+        return out
+    if x.dim() == 2:
+        x = x.expand(len(weight_EFH), -1, -1)
+    out = torch.baddbmm(bias, x, weight_EFH)
+    # In place: nothing else reads it, and memory costs as much as arithmetic here.
+    return nn.functional.relu(out, inplace=True) if has_relu else out
 
 
 def norm_relu(z_EBH: Tensor, *, is_centred: bool = False) -> Tensor:
@@ -58,7 +64,6 @@ def norm_relu(z_EBH: Tensor, *, is_centred: bool = False) -> Tensor:
     if is_centred:
         out: Tensor = _NormReLU.apply(z_EBH)
         return out
-    # In place: nothing else reads it, and memory costs as much as arithmetic here.
     return nn.functional.relu(nn.functional.layer_norm(z_EBH, z_EBH.shape[-1:]), inplace=True)
 
 

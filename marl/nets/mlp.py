@@ -46,6 +46,7 @@ class StackedMLP(nn.Module):
         members = len(in_features)
         widths = [max(in_features), *hidden, out_features]
         self.has_layer_norm = has_layer_norm
+        self.members = members
         self.weights = nn.ParameterList()
         self.biases = nn.ParameterList()
         for layer, (width_in, width_out) in enumerate(pairwise(widths)):
@@ -91,12 +92,15 @@ class StackedMLP(nn.Module):
         return self._run(moving_EBF, [weights[0][:, width:], *weights[1:]], [begun, *biases[1:]])
 
     def _members(self, first: int | Tensor | None) -> tuple[list[Tensor], list[Tensor]]:
+        # Small networks are called so often that ParameterList's own iterator would be felt.
+        weights: list[Tensor] = list(self.weights.parameters(recurse=False))
+        biases: list[Tensor] = list(self.biases.parameters(recurse=False))
         if isinstance(first, Tensor):
-            weights = [one.index_select(0, first) for one in self.weights]
-            return weights, [one.index_select(0, first) for one in self.biases]
-        if first is None or first == len(self.weights[0]):
-            return list(self.weights), list(self.biases)
-        return [one[:first] for one in self.weights], [one[:first] for one in self.biases]
+            weights = [one.index_select(0, first) for one in weights]
+            return weights, [one.index_select(0, first) for one in biases]
+        if first is None or first == self.members:
+            return weights, biases
+        return [one[:first] for one in weights], [one[:first] for one in biases]
 
     def _run(self, x: Tensor, weights: list[Tensor], biases: list[Tensor]) -> Tensor:
         """Outputs from inputs, (E, B, F) or (B, F)."""

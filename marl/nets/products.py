@@ -25,6 +25,7 @@ _NARROW: Final = 16  # fewer outputs than this: the transposed product is faster
 _IMAGES: Final = 16  # torch gives a 1×1 convolution to oneDNN from 16 images on: rows are cut so
 _ROWS: Final = 512  # rows, and multiplications, from which a convolution is worth its overhead
 _LARGE: Final = 6_000_000
+_TALL: Final = 1 << 15  # numbers of input from which the transposed product is worth arranging
 _WIDE: Final = 128  # from here on gradients by weights are worth a copy of each member's rows
 
 
@@ -39,6 +40,14 @@ def is_large(rows: int, weight_EFH: Tensor) -> bool:
         and weight_EFH.dtype == torch.float32
         and torch.backends.mkldnn.is_available()
     )
+
+
+def is_special(rows: int, weight_EFH: Tensor) -> bool:
+    """Whether anything here is faster than one plain batched product with torch's own gradients."""
+    members, width_in, width_out = weight_EFH.shape
+    if width_out >= _NARROW:
+        return is_large(rows, weight_EFH)
+    return members * rows * width_in >= _TALL and members * width_out > 1
 
 
 def forward(x: Tensor, weight_EFH: Tensor, bias: Tensor) -> Tensor:
