@@ -34,7 +34,7 @@ def test_reaches_the_optimum(name, seed):
             actor_warmup=200, action_gain=1.0, sigma=0.3, alpha=0.01, lr_end=0.02,
         )  # fmt: skip
         # Only what is recent is replayed: an independent learner takes the others for the world.
-        settings = {"epochs": 50, "num_envs": 64, "batch_size": 256, "capacity": 8000}
+        settings = {"epochs": 90, "num_envs": 64, "batch_size": 256, "capacity": 8000}
     config = TrainConfig(
         learner=learner, seed=seed, epoch_steps=25, warmup_epochs=2, gamma=0.95, hold_steps=1,
         critic_horizon=0, updates_per_step=1, is_relative=False, evaluate_envs=16, **settings,

@@ -1,5 +1,6 @@
 """Freed memory stays with the process."""
 
+import os
 import platform
 import subprocess
 import sys
@@ -19,14 +20,14 @@ if sys.argv[1] == "kept":
 
 
 def step():
-    "What an update holds at once, and frees: 80 MiB in blocks of 4."
-    return len([torch.ones(1 << 20) for _ in range(20)])
+    "What an update holds for a moment, and frees: 16 MiB."
+    return torch.ones(4 << 20).numel()
 
 
 for _ in range(3):
     step()
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-for _ in range(10):
+for _ in range(100):
     step()
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
@@ -35,9 +36,13 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc has these settings")
 def test_what_is_freed_is_not_asked_for_again():
     faults = {}
+    # With a threshold that is set, glibc hands back every larger block at once; without one it
+    # depends on what else lies in the heap.
+    env = {**os.environ, "MALLOC_MMAP_THRESHOLD_": "131072"}
     for way in ("kept", "returned"):
         done = subprocess.run(
-            [sys.executable, "-c", COUNT, way], capture_output=True, text=True, check=True
+            [sys.executable, "-c", COUNT, way], capture_output=True, text=True, check=True, env=env
         )
         faults[way] = int(done.stdout)
-    assert faults["kept"] < 500 < 10_000 < faults["returned"], faults
+    # Now and then something small takes a piece of what was freed, and the next block is new.
+    assert faults["kept"] < 0.3 * faults["returned"], faults
