@@ -76,11 +76,14 @@ def pays_to_centre(rows: int, weight_EFH: Tensor) -> bool:
 @contextmanager
 def frozen(network: nn.Module) -> Iterator[None]:
     """What is computed within passes gradients on to its inputs, none to the network's weights."""
-    network.requires_grad_(False)
+    trained = [one for one in network.parameters() if one.requires_grad]
+    for one in trained:
+        one.requires_grad_(False)
     try:
         yield
     finally:
-        network.requires_grad_(True)
+        for one in trained:
+            one.requires_grad_(True)
 
 
 def _without_mean(rows: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ shapes and on the processor, several times over:
 
 * Large ones on a CPU: a stack of layers is a 1×1 convolution in E groups, which oneDNN computes
   with kernels made for the processor it runs on. torch gives plain products to MKL, which on AMD's
-  processors leaves half of the vector unit idle: 95 GFLOP/s a core against 220 (EPYC, Zen 5).
+  processors leaves half of the vector unit idle (seen on an EPYC, Zen 5).
 * Few outputs (a value, an action): the product is formed transposed, because MKL spends on one
   column what it spends on sixteen.
 * All else, and every other device: batched products.

@@ -13,8 +13,7 @@ def keep_freed_memory() -> bool:
     """Let this process keep up to 1 GiB of memory that it has freed, from now on.
 
     glibc hands large blocks back to the system when they are freed and asks for them again at the
-    next step, and the system clears every page anew: a quarter of the time of an update of wide
-    networks (`python -m tests.benchmarks.bench_maddpg`).
+    next step, and the system clears every page anew, which an update of wide networks feels.
 
     Returns:
         Whether the C library took it; others than glibc have no such settings and need none.

@@ -138,6 +138,10 @@ def test_a_frozen_network_passes_gradients_on_and_takes_none():
     with pytest.raises(ZeroDivisionError), frozen(stack):
         _ = 1 / 0
     assert all(one.requires_grad for one in stack.parameters())
+    stack.biases[0].requires_grad_(False)
+    with frozen(stack):
+        pass
+    assert not stack.biases[0].requires_grad  # what was frozen before stays so
 
 
 @pytest.mark.parametrize("rows", [6, 4096])
